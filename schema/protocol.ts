@@ -1,0 +1,160 @@
+/**
+ * The wire between api and runtime. A runtime knows a URL and its attempt's token (ODDSMITH_URL, ODDSMITH_TOKEN) and speaks,
+ * with `authorization: Bearer <token>`:
+ *
+ *   GET  /runtime/job                     Job
+ *   POST /runtime/events                  EventBatch -> Acknowledgement; an empty batch only renews the lease
+ *   PUT  /runtime/artifacts?kind=&name=&step=&sha256=   bytes -> Stored; the answer means: on disk, checksummed
+ *   GET  /runtime/artifacts/:id           bytes
+ *
+ * Tokens are `<run id>.<secret>`; the api keeps only the secret's hash, one per attempt.
+ * 401: no such token. 409: the attempt is no longer the run's current one; the runtime must stop.
+ */
+import { z } from 'zod'
+import { EvaluationSettings, RunSpec } from './spec.ts'
+
+export const Subject = z.enum(['BASE', 'ADAPTER'])
+export type Subject = z.infer<typeof Subject>
+
+/** One thing to score: a subject on a task. `key` names it in events. */
+export const EvaluationOrder = z.object({
+  key: z.string(),
+  subject: Subject,
+  settings: EvaluationSettings,
+  rows: z.string(),
+})
+export type EvaluationOrder = z.infer<typeof EvaluationOrder>
+
+export const ArtifactKind = z.enum(['ADAPTER', 'CHECKPOINT'])
+
+export const ArtifactRef = z.object({
+  id: z.uuid(),
+  kind: ArtifactKind,
+  /** File name, such as adapter_model.safetensors. */
+  name: z.string(),
+  sha256: z.string(),
+  bytes: z.number(),
+  step: z.number().int().nullable(),
+})
+export type ArtifactRef = z.infer<typeof ArtifactRef>
+
+export const Job = z.object({
+  runId: z.uuid(),
+  attempt: z.number().int(),
+  spec: RunSpec,
+  /** The newest acknowledged checkpoint of an earlier attempt. */
+  checkpoint: ArtifactRef.nullable(),
+  /** The adapter's files: of the run to evaluate, or of an earlier attempt of this run whose training had ended. */
+  adapter: z.array(ArtifactRef),
+  /** What is still to be scored: what the api already has is left out. */
+  evaluations: z.array(EvaluationOrder),
+  leaseSeconds: z.number(),
+})
+export type Job = z.infer<typeof Job>
+
+/** A score that is not finite is sent as null. */
+const real = z.number().nullable()
+
+export const Choice = z.object({
+  /** Sum of the log-likelihoods of its tokens, in nats. */
+  logLikelihood: real,
+  tokens: z.number().int(),
+})
+
+export const Sample = z.object({
+  /** 0-based row in the task's file. */
+  document: z.number().int().nonnegative(),
+  /** sha256 over the rendered requests of this document. */
+  hash: z.string(),
+  gold: z.number().int(),
+  picked: z.number().int(),
+  choices: z.array(Choice),
+  /** Metric name to score, 0 or 1 for accuracies. */
+  scores: z.record(z.string(), real),
+  /** The beginning of the context and the choices, for people. */
+  question: z.string().max(600),
+  answers: z.array(z.string().max(200)),
+})
+export type Sample = z.infer<typeof Sample>
+
+const body = {
+  started: z.object({
+    runtime: z.string(),
+    device: z.string(),
+    threads: z.number().int(),
+    resumedFromStep: z.number().int().nullable(),
+  }),
+  /** What the runtime is doing now. */
+  phase: z.object({ phase: z.enum(['PREPARE', 'TRAIN', 'EVALUATE']) }),
+  log: z.object({ level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string().max(8192) }),
+  /** What became of the dataset's rows. */
+  dataset: z.object({
+    rows: z.number().int(),
+    train: z.number().int(),
+    test: z.number().int(),
+    /** Pairs in which something was cut, and tokens cut, over train and test. */
+    cutPairs: z.number().int(),
+    cutTokens: z.number().int(),
+    steps: z.number().int(),
+  }),
+  /** Values of one optimizer step; null is a value that is not finite, and fails the run. */
+  metrics: z.object({ step: z.number().int(), values: z.record(z.string(), real) }),
+  progress: z.object({
+    phase: z.enum(['TRAIN', 'EVALUATE']),
+    done: z.number(),
+    total: z.number(),
+    unit: z.string(),
+    tokensPerSecond: real,
+    etaSeconds: real,
+  }),
+  checkpoint: z.object({ step: z.number().int(), artifact: z.uuid() }),
+  /** Training ended; the adapter's files are stored. */
+  adapter: z.object({
+    artifacts: z.array(z.uuid()).min(1),
+    sha256: z.string(),
+    parameters: z.number().int(),
+  }),
+  evaluation: z.object({ key: z.string(), promptHash: z.string(), documents: z.number().int() }),
+  samples: z.object({ key: z.string(), samples: z.array(Sample).max(500) }),
+  evaluated: z.object({ key: z.string(), documents: z.number().int() }),
+  /** The last event of an attempt is one of these three. */
+  finished: z.object({ summary: z.record(z.string(), real) }),
+  failed: z.object({
+    /** INPUT: the user's data or model; ENGINE: ours; NON_FINITE: a term of the loss left the numbers. */
+    code: z.enum(['INPUT', 'ENGINE', 'NON_FINITE']),
+    message: z.string().max(8192),
+  }),
+  interrupted: z.object({ reason: z.enum(['CANCELED', 'SIGTERM']), step: z.number().int().nullable() }),
+}
+
+const event = <T extends keyof typeof body>(type: T) =>
+  z.object({
+    /** 1, 2, 3, ... within the attempt. */
+    seq: z.number().int().positive(),
+    at: z.iso.datetime(),
+    type: z.literal(type),
+    body: body[type],
+  })
+
+export const RunEvent = z.discriminatedUnion('type', [
+  event('started'), event('phase'), event('log'), event('dataset'), event('metrics'), event('progress'),
+  event('checkpoint'), event('adapter'), event('evaluation'), event('samples'), event('evaluated'),
+  event('finished'), event('failed'), event('interrupted'),
+])
+export type RunEvent = z.infer<typeof RunEvent>
+export type EventType = RunEvent['type']
+export type EventBody<T extends EventType> = Extract<RunEvent, { type: T }>['body']
+
+export const EventBatch = z.object({ events: z.array(RunEvent).max(1000) })
+export type EventBatch = z.infer<typeof EventBatch>
+
+export const Acknowledgement = z.object({
+  /** The highest seq that is stored; the runtime may forget everything up to it. */
+  acknowledged: z.number().int().nonnegative(),
+  leaseSeconds: z.number(),
+  /** Somebody asked for the end: write a checkpoint, say `interrupted`, exit. */
+  cancel: z.boolean(),
+})
+export type Acknowledgement = z.infer<typeof Acknowledgement>
+
+export const Stored = ArtifactRef

@@ -1,0 +1,118 @@
+/**
+ * Run specs: everything a run depends on, validated once and stored on the run row. Defaults are the recipe
+ * "fine-tune Llama 3 with ORPO". Paths are absolute and content is pinned by hash before a spec is stored.
+ */
+import { z } from 'zod'
+import { taskNames, type TaskName } from './tasks.ts'
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex')
+const count = z.number().int().positive()
+
+/** The seven linears of a Llama layer, under the names their weights have. */
+export const linears = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const
+export type LinearName = (typeof linears)[number]
+
+export const LoraSpec = z.object({
+  r: count.max(512).default(16),
+  alpha: z.number().positive().default(32),
+  /** The recipe states 0.05, but its trainer switches dropout off (disable_dropout), so 0 is what it really ran with. */
+  dropout: z.literal(0, { error: 'expected 0: ORPO trainers switch dropout off, and no other value is implemented' }).default(0),
+  targetModules: z.array(z.enum(linears)).min(1).default([...linears]),
+})
+
+export const Recipe = z.object({
+  beta: z.number().nonnegative().default(0.1),
+  /** What the NLL term covers: prompt and chosen answer (TRL), or the chosen answer only. */
+  nll: z.enum(['PROMPT_AND_CHOSEN', 'CHOSEN']).default('PROMPT_AND_CHOSEN'),
+  learningRate: z.number().positive().default(8e-6),
+  schedule: z.enum(['LINEAR', 'COSINE', 'CONSTANT']).default('LINEAR'),
+  warmupSteps: z.number().int().nonnegative().default(10),
+  weightDecay: z.number().nonnegative().default(0),
+  maxGradNorm: z.number().positive().default(1),
+  batchSize: count.max(1024).default(2),
+  accumulation: count.max(4096).default(4),
+  epochs: z.number().positive().default(1),
+  /** Optimizer steps; when given, it wins over epochs. */
+  maxSteps: count.nullable().default(null),
+  maxLength: count.min(8).default(1024),
+  maxPromptLength: count.min(4).default(512),
+  /** A fraction of the run (0.2: five evaluations), or 0 for none. */
+  evalEvery: z.number().min(0).max(1).default(0.2),
+  logEvery: count.default(1),
+  /** Optimizer steps between checkpoints; 0 for none but the one that an interruption writes. */
+  checkpointEvery: z.number().int().nonnegative().default(50),
+  seed: z.number().int().nonnegative().default(42),
+}).refine((r) => r.maxPromptLength < r.maxLength, {
+  error: 'expected maxPromptLength < maxLength, so that answers keep room',
+  path: ['maxPromptLength'],
+})
+
+export const ModelRef = z.object({
+  /** Directory in Hugging Face layout. */
+  path: z.string(),
+  /** Hash over config, tokenizer and weights. */
+  revision: sha256,
+})
+
+export const DatasetRef = z.object({
+  path: z.string(),
+  sha256,
+  shuffle: z.boolean().default(true),
+  limit: count.nullable().default(null),
+  /** Below 1 a fraction of the rows, else a number of rows; 0 for no held-out rows. */
+  testSize: z.number().nonnegative().default(0.01),
+})
+
+/** Everything that changes the meaning of a score. Two evaluations are comparable when these are equal. */
+export const EvaluationSettings = z.object({
+  task: z.enum(taskNames as [TaskName, ...TaskName[]]),
+  version: count,
+  /** First rows only; null for all. */
+  limit: count.nullable(),
+  rowsSha256: sha256,
+  fewShot: z.literal(0),
+  dialect: z.enum(['LM_EVAL']),
+  dtype: z.enum(['FLOAT32']),
+})
+
+export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string() })
+
+export const Engine = z.object({
+  recompute: z.enum(['NONE', 'ATTENTION', 'LAYER']).default('ATTENTION'),
+  /** Tokens that one call of the engine may hold; physical batching never changes the loss. */
+  tokenBudget: count.min(16).default(2048),
+  /** Threads of the engine; null for the number of cores. */
+  threads: count.max(256).nullable().default(null),
+})
+
+export const TrainSpec = z.object({
+  kind: z.literal('TRAIN'),
+  model: ModelRef,
+  dataset: DatasetRef,
+  recipe: Recipe,
+  lora: LoraSpec,
+  engine: Engine,
+  /** Tasks on which base and adapter are scored after training. */
+  evaluate: z.array(TaskRef),
+})
+
+export const EvaluateSpec = z.object({
+  kind: z.literal('EVALUATE'),
+  model: ModelRef,
+  /** Absent: the base model itself is scored. */
+  adapter: z.object({ id: z.uuid(), sha256 }).nullable(),
+  engine: Engine,
+  evaluate: z.array(TaskRef).min(1),
+})
+
+export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec])
+
+export type LoraSpec = z.infer<typeof LoraSpec>
+export type Recipe = z.infer<typeof Recipe>
+export type DatasetRef = z.infer<typeof DatasetRef>
+export type EvaluationSettings = z.infer<typeof EvaluationSettings>
+export type TaskRef = z.infer<typeof TaskRef>
+export type Engine = z.infer<typeof Engine>
+export type TrainSpec = z.infer<typeof TrainSpec>
+export type EvaluateSpec = z.infer<typeof EvaluateSpec>
+export type RunSpec = z.infer<typeof RunSpec>
