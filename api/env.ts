@@ -1,0 +1,108 @@
+/** Everything that comes from the environment, parsed once; the rest of the api receives it as a value. */
+import { delimiter, join, resolve } from 'node:path'
+import { z } from 'zod'
+
+/** The folder that holds package.json. */
+export const repository = resolve(import.meta.dirname, '..')
+
+const whole = (name: string, low: number, high: number) => {
+  const error = (issue: { input?: unknown }) =>
+    `${name}: expected a whole number from ${low} to ${high}, got "${String(issue.input)}"`
+  return z.coerce.number({ error }).int({ error }).min(low, { error }).max(high, { error })
+}
+
+const url = (name: string, protocol: RegExp, example: string) =>
+  z.url({ protocol, error: (issue) => `${name}: expected an address such as ${example}, got "${hide(issue.input)}"` })
+
+/** An address without the password that may be in it. */
+const hide = (value: unknown): string => String(value).replace(/\/\/[^@/]*@/, '//…@')
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+const Environment = z.object({
+  ODDSMITH_HOME: z.string().default('.oddsmith'),
+  DATABASE_URL: url('DATABASE_URL', /^postgres(ql)?$/, 'postgres://user@host:5432/oddsmith').optional(),
+  ODDSMITH_HOST: z.string().default('127.0.0.1'),
+  ODDSMITH_PORT: whole('ODDSMITH_PORT', 0, 65535).default(4000),
+  ODDSMITH_ROOTS: z.string().optional(),
+  ODDSMITH_BENCHMARKS: z.string().optional(),
+  ODDSMITH_SHARED: z.string().optional(),
+  ODDSMITH_CONCURRENCY: whole('ODDSMITH_CONCURRENCY', 0, 1000).default(1),
+  ODDSMITH_LEASE_SECONDS: whole('ODDSMITH_LEASE_SECONDS', 1, 3600).default(30),
+  ODDSMITH_MAX_ATTEMPTS: whole('ODDSMITH_MAX_ATTEMPTS', 1, 100).default(3),
+  ODDSMITH_THREADS: whole('ODDSMITH_THREADS', 1, 1024).optional(),
+  ODDSMITH_PUBLIC_URL: url('ODDSMITH_PUBLIC_URL', /^https?$/, 'https://oddsmith.example.org').optional(),
+  ODDSMITH_LOG: z
+    .enum(levels, { error: (issue) => `ODDSMITH_LOG: expected one of ${levels.join(', ')}, got "${String(issue.input)}"` })
+    .default('info'),
+  ODDSMITH_BODY_BYTES: whole('ODDSMITH_BODY_BYTES', 1024, 1 << 30).default(16 << 20),
+  ODDSMITH_ARTIFACT_BYTES: whole('ODDSMITH_ARTIFACT_BYTES', 1024, 2 ** 50).default(2 ** 36),
+  ODDSMITH_QUEUED_RUNS: whole('ODDSMITH_QUEUED_RUNS', 1, 1_000_000).default(1000),
+})
+
+export type Config = {
+  /** Where the api keeps its database, artifacts and caches; absolute. */
+  readonly home: string
+  /** Null: the embedded Postgres under `home`. */
+  readonly databaseUrl: string | null
+  readonly host: string
+  /** 0: any free port. */
+  readonly port: number
+  /** Models and datasets are only read from inside these folders; absolute. */
+  readonly roots: readonly string[]
+  /** Folders in which a task's rows file is looked for, in this order; absolute. */
+  readonly benchmarkRoots: readonly string[]
+  /** Runs that this api keeps going at once; 0 for an api that starts none. */
+  readonly concurrency: number
+  readonly leaseSeconds: number
+  readonly maxAttempts: number
+  /** Engine threads of a run whose spec names none; null leaves it to the runtime. */
+  readonly threads: number | null
+  /** How runtimes reach this api; null: at the address it listens on. */
+  readonly publicUrl: string | null
+  readonly logLevel: (typeof levels)[number]
+  readonly limits: {
+    /** Largest request body other than an artifact, in bytes. */
+    readonly bodyBytes: number
+    /** Largest artifact, in bytes. */
+    readonly artifactBytes: number
+    /** Runs that may wait at once. */
+    readonly queuedRuns: number
+  }
+}
+
+/** Reads the environment; one error names every variable that is not what was expected. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  // An empty variable is the same as an absent one: compose files and CI write `X=`.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const parsed = Environment.safeParse(given)
+  if (!parsed.success) {
+    throw new Error(`environment: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`)
+  }
+  const e = parsed.data
+  const home = resolve(e.ODDSMITH_HOME)
+  const folders = (list: string | undefined) => (list ?? '').split(delimiter).filter(Boolean).map((f) => resolve(f))
+  return {
+    home,
+    databaseUrl: e.DATABASE_URL ?? null,
+    host: e.ODDSMITH_HOST,
+    port: e.ODDSMITH_PORT,
+    roots: e.ODDSMITH_ROOTS === undefined ? [...new Set([process.cwd(), repository, home])] : folders(e.ODDSMITH_ROOTS),
+    benchmarkRoots: [
+      ...folders(e.ODDSMITH_BENCHMARKS),
+      join(repository, 'demo'),
+      ...(e.ODDSMITH_SHARED === undefined ? [] : [resolve(e.ODDSMITH_SHARED, 'data', 'nous-normalised')]),
+    ],
+    concurrency: e.ODDSMITH_CONCURRENCY,
+    leaseSeconds: e.ODDSMITH_LEASE_SECONDS,
+    maxAttempts: e.ODDSMITH_MAX_ATTEMPTS,
+    threads: e.ODDSMITH_THREADS ?? null,
+    publicUrl: e.ODDSMITH_PUBLIC_URL?.replace(/\/$/, '') ?? null,
+    logLevel: e.ODDSMITH_LOG,
+    limits: {
+      bodyBytes: e.ODDSMITH_BODY_BYTES,
+      artifactBytes: e.ODDSMITH_ARTIFACT_BYTES,
+      queuedRuns: e.ODDSMITH_QUEUED_RUNS,
+    },
+  }
+}
