@@ -10,6 +10,9 @@ export const relations = defineRelations(tables, (r) => ({
   apiKeys: {
     account: r.one.accounts({ from: r.apiKeys.accountId, to: r.accounts.id, optional: false }),
   },
+  sessions: {
+    key: r.one.apiKeys({ from: r.sessions.keyId, to: r.apiKeys.id, optional: false }),
+  },
   baseModels: {
     adapters: r.many.adapters(),
     evaluations: r.many.evaluations({
