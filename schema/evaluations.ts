@@ -72,7 +72,10 @@ export const comparisonTasks = table('comparison_tasks', {
   metric: text().notNull(),
   baselineEvaluationId: uuid().notNull().references(() => evaluations.id),
   candidateEvaluationId: uuid().notNull().references(() => evaluations.id),
+  /** Pairs: documents that both sides scored under the same hash. */
   n: integer().notNull(),
+  /** Documents of either side that could not be paired. */
+  leftOut: integer().notNull().default(0),
   baseline: doublePrecision().notNull(),
   candidate: doublePrecision().notNull(),
   /** candidate - baseline over paired samples, with its interval at `level`. */
