@@ -1,0 +1,27 @@
+/** Files that are either whole or absent, whatever happens to the process. */
+import { open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+/** Write chunks to `path`: beside it first, flushed to the disk, then renamed over it. */
+export async function writeAtomically(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.partial`)
+  try {
+    const file = await open(temporary, 'w')
+    try {
+      for (const chunk of chunks) await file.appendFile(chunk)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync() // the rename itself survives a power cut
+  } finally {
+    await directory.close()
+  }
+}
