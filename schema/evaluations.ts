@@ -21,7 +21,7 @@ export const evaluations = table('evaluations', {
   settingsHash: text().notNull(),
   promptHash: text().notNull(),
   documents: integer().notNull(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   /** Null while samples are still coming; only finished evaluations are compared, ranked or reused. */
   finishedAt: timestamp({ withTimezone: true }),
 }, (t) => [
@@ -63,7 +63,7 @@ export const comparisons = table('comparisons', {
   baselineAdapterId: uuid().references(() => adapters.id),
   candidateModelId: uuid().notNull().references(() => baseModels.id),
   candidateAdapterId: uuid().references(() => adapters.id),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 }, (t) => [unique('comparisons_run').on(t.runId), index('comparisons_created').on(t.createdAt.desc(), t.id.desc())])
 
 export const comparisonTasks = table('comparison_tasks', {

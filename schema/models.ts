@@ -14,7 +14,7 @@ export const baseModels = table('base_models', {
   family: text().notNull(),
   parameters: bigint({ mode: 'number' }).notNull(),
   dtype: text().notNull(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 })
 
 export const datasets = table('datasets', {
@@ -23,7 +23,7 @@ export const datasets = table('datasets', {
   path: text().notNull(),
   sha256: text().notNull().unique(),
   bytes: bigint({ mode: 'number' }).notNull(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 })
 
 export const adapters = table('adapters', {
@@ -36,5 +36,5 @@ export const adapters = table('adapters', {
   r: integer().notNull(),
   alpha: doublePrecision().notNull(),
   targetModules: jsonb().$type<string[]>().notNull(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 }, (t) => [index('adapters_base_model').on(t.baseModelId)])

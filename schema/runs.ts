@@ -39,7 +39,7 @@ export const runs = table('runs', {
   /** Highest stored seq of the current attempt's runtime. */
   runtimeSeq: bigint({ mode: 'number' }).notNull().default(0),
   failure: jsonb().$type<Failure>(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   startedAt: timestamp({ withTimezone: true }),
   finishedAt: timestamp({ withTimezone: true }),
 }, (t) => [
@@ -58,5 +58,5 @@ export const artifacts = table('artifacts', {
   step: integer(),
   sha256: text().notNull(),
   bytes: bigint({ mode: 'number' }).notNull(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 }, (t) => [index('artifacts_run').on(t.runId, t.kind)])
