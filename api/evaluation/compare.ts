@@ -1,0 +1,146 @@
+/** A candidate against a baseline: by the training run that made it, or by request. */
+import { and, eq, isNotNull, isNull } from 'drizzle-orm'
+import { adapters, baseModels, comparisonTasks, comparisons, evaluations, runs } from '#schema/tables.ts'
+import { isTask, tasks } from '#schema/tasks.ts'
+import type { Actor, Context } from '../context.ts'
+import type { Db } from '../database.ts'
+import { Conflict, InvalidInput, NotFound } from '../problem.ts'
+import { differ } from './difference.ts'
+import { countPairs } from './pairs.ts'
+import { reusable, type Evaluation } from './reuse.ts'
+import { settingsHash } from './settings.ts'
+
+export type Comparison = typeof comparisons.$inferSelect
+
+export type SubjectRef = { readonly modelId: string } | { readonly adapterId: string }
+
+type Subject = { readonly baseModelId: string; readonly adapterId: string | null }
+
+/**
+ * Compares the adapter of a finished training run with its base model on every task of its spec. The base's evaluation may
+ * be of another run. Runs in ingest's transaction; a second call finds the comparison that is there.
+ * Null where the run made no adapter or nothing could be paired.
+ */
+export async function compareRun(db: Db, runId: string): Promise<string | null> {
+  const [run] = await db.select().from(runs).where(eq(runs.id, runId))
+  if (run === undefined) throw new NotFound(`no run ${runId}`)
+  const [before] = await db.select({ id: comparisons.id }).from(comparisons).where(eq(comparisons.runId, runId))
+  if (before !== undefined) return before.id
+  const [adapter] = await db.select().from(adapters).where(eq(adapters.runId, runId))
+  if (run.spec.kind !== 'TRAIN' || adapter === undefined) return null
+
+  const pairs: EvaluationPair[] = []
+  for (const { settings } of run.spec.evaluate) {
+    const wanted = { baseModelId: run.baseModelId, settingsHash: settingsHash(settings) }
+    const baseline = await reusable(db, { ...wanted, adapterId: null })
+    const candidate = await reusable(db, { ...wanted, adapterId: adapter.id })
+    if (baseline !== null && candidate !== null) pairs.push({ baseline, candidate })
+  }
+  const subjects = {
+    baseline: { baseModelId: run.baseModelId, adapterId: null },
+    candidate: { baseModelId: adapter.baseModelId, adapterId: adapter.id },
+  }
+  const comparison = await insertComparison(db, { accountId: run.accountId, runId, ...subjects }, pairs)
+  return comparison?.id ?? null
+}
+
+/**
+ * Compares any two subjects on the tasks that both were scored on under the same settings; where a task has several such
+ * settings, the ones with most documents. NotFound for an unknown subject, InvalidInput for an unknown task,
+ * Conflict where the two share nothing.
+ */
+export async function compareSubjects(
+  ctx: Pick<Context, 'db'>,
+  actor: Actor,
+  input: { readonly baseline: SubjectRef; readonly candidate: SubjectRef; readonly tasks?: readonly string[] | null },
+): Promise<Comparison> {
+  const wrong = (input.tasks ?? []).flatMap((task, i) =>
+    isTask(task) ? [] : [{ path: ['tasks', String(i)], message: `expected one of ${Object.keys(tasks).join(', ')}, got "${task}"` }],
+  )
+  if (wrong.length > 0) throw new InvalidInput(wrong)
+  return ctx.db.transaction(async (tx) => {
+    const baseline = await findSubject(tx, input.baseline)
+    const candidate = await findSubject(tx, input.candidate)
+    const [ofBaseline, ofCandidate] = [await newest(tx, baseline), await newest(tx, candidate)]
+    const shared = new Map<string, EvaluationPair>()
+    for (const [key, evaluation] of ofCandidate) {
+      const partner = ofBaseline.get(key)
+      const found = shared.get(evaluation.task)
+      if (partner === undefined || (input.tasks != null && !input.tasks.includes(evaluation.task))) continue
+      if (found !== undefined && found.candidate.documents >= evaluation.documents) continue
+      shared.set(evaluation.task, { baseline: partner, candidate: evaluation })
+    }
+    const comparison = await insertComparison(tx, { accountId: actor.accountId, runId: null, baseline, candidate }, [
+      ...shared.values(),
+    ])
+    if (comparison === null) {
+      const list = (of: Map<string, Evaluation>) => [...new Set([...of.values()].map((e) => e.task))].join(', ') || 'none'
+      throw new Conflict(
+        `expected a task on which both were scored under the same settings; baseline has ${list(ofBaseline)}, ` +
+          `candidate has ${list(ofCandidate)}`,
+      )
+    }
+    return comparison
+  })
+}
+
+type EvaluationPair = { readonly baseline: Evaluation; readonly candidate: Evaluation }
+
+/** Inserts a comparison of every metric of every pair. Null, and nothing inserted, where no sample could be paired. */
+async function insertComparison(
+  db: Db,
+  head: { accountId: string; runId: string | null; baseline: Subject; candidate: Subject },
+  pairs: readonly EvaluationPair[],
+): Promise<Comparison | null> {
+  const rows = []
+  for (const { baseline, candidate } of pairs) {
+    const { task, id: candidateEvaluationId } = candidate
+    for (const metric of isTask(task) ? tasks[task].metrics : []) {
+      const [counts] = await countPairs(db, metric, [{ baseline: baseline.id, candidate: candidateEvaluationId }])
+      const difference = differ(counts!)
+      if (difference === null) continue
+      rows.push({ task, metric, baselineEvaluationId: baseline.id, candidateEvaluationId, ...difference })
+    }
+  }
+  if (rows.length === 0) return null
+  const [comparison] = await db
+    .insert(comparisons)
+    .values({
+      accountId: head.accountId,
+      runId: head.runId,
+      baselineModelId: head.baseline.baseModelId,
+      baselineAdapterId: head.baseline.adapterId,
+      candidateModelId: head.candidate.baseModelId,
+      candidateAdapterId: head.candidate.adapterId,
+    })
+    .returning()
+  await db.insert(comparisonTasks).values(rows.map((row) => ({ comparisonId: comparison!.id, ...row })))
+  return comparison!
+}
+
+async function findSubject(db: Db, ref: SubjectRef): Promise<Subject> {
+  if ('adapterId' in ref) {
+    const [adapter] = await db.select().from(adapters).where(eq(adapters.id, ref.adapterId))
+    if (adapter === undefined) throw new NotFound(`no adapter ${ref.adapterId}`)
+    return { baseModelId: adapter.baseModelId, adapterId: adapter.id }
+  }
+  const [model] = await db.select().from(baseModels).where(eq(baseModels.id, ref.modelId))
+  if (model === undefined) throw new NotFound(`no model ${ref.modelId}`)
+  return { baseModelId: model.id, adapterId: null }
+}
+
+/** The newest finished evaluation of a subject for each settings hash. */
+async function newest(db: Db, { baseModelId, adapterId }: Subject): Promise<Map<string, Evaluation>> {
+  const rows = await db
+    .select()
+    .from(evaluations)
+    .where(
+      and(
+        eq(evaluations.baseModelId, baseModelId),
+        adapterId === null ? isNull(evaluations.adapterId) : eq(evaluations.adapterId, adapterId),
+        isNotNull(evaluations.finishedAt),
+      ),
+    )
+    .orderBy(evaluations.finishedAt, evaluations.id)
+  return new Map(rows.map((row) => [row.settingsHash, row]))
+}

@@ -1,0 +1,34 @@
+/** The end of an evaluation: its samples become scores. */
+import { eq, sql } from 'drizzle-orm'
+import { evaluations, samples, scores } from '#schema/tables.ts'
+import type { Db } from '../database.ts'
+import { InvalidInput, NotFound } from '../problem.ts'
+import { summarize } from './mean.ts'
+
+/**
+ * Writes mean and standard error of every metric and marks the evaluation as finished. Runs in ingest's transaction, and again
+ * without harm. A score that is not finite counts for no mean: the metric's n is then below the number of documents.
+ * InvalidInput where samples are missing: a mean over a part of a benchmark would look like the whole.
+ */
+export async function finishEvaluation(db: Db, evaluationId: string): Promise<void> {
+  const [evaluation] = await db
+    .select({ key: evaluations.key, documents: evaluations.documents })
+    .from(evaluations)
+    .where(eq(evaluations.id, evaluationId))
+  if (evaluation === undefined) throw new NotFound(`no evaluation ${evaluationId}`)
+
+  const rows = await db.select({ scores: samples.scores }).from(samples).where(eq(samples.evaluationId, evaluationId))
+  if (rows.length !== evaluation.documents) {
+    const message = `evaluation ${evaluation.key}: expected samples of ${evaluation.documents} documents, got ${rows.length}`
+    throw new InvalidInput([{ path: ['evaluated', evaluation.key], message }])
+  }
+
+  const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.scores)))]
+  const summaries = metrics.flatMap((metric) => {
+    const summary = summarize(rows.map((row) => row.scores[metric]).filter((value) => value != null))
+    return summary === null ? [] : [{ evaluationId, metric, ...summary }]
+  })
+  await db.delete(scores).where(eq(scores.evaluationId, evaluationId))
+  if (summaries.length > 0) await db.insert(scores).values(summaries)
+  await db.update(evaluations).set({ finishedAt: sql`now()` }).where(eq(evaluations.id, evaluationId))
+}

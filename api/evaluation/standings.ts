@@ -1,0 +1,149 @@
+/** The leaderboard: one board for each set of comparable scores, ranked by paired differences and not by points. */
+import { and, desc, eq, isNotNull } from 'drizzle-orm'
+import type { EvaluationSettings } from '#schema/spec.ts'
+import { adapters, baseModels, comparisons, evaluations, scores } from '#schema/tables.ts'
+import { isTask, taskNames, tasks, type Metric, type TaskName } from '#schema/tasks.ts'
+import type { Db } from '../database.ts'
+import { differ, type Difference } from './difference.ts'
+import type { Interval } from './confidence.ts'
+import { wilson } from './mean.ts'
+import { countPairs, type Pair } from './pairs.ts'
+
+export type Standing = {
+  /** Rows that cannot be told apart from the leader of their group share its rank; the next group counts on: 1, 1, 3. */
+  readonly rank: number
+  readonly evaluationId: string
+  /** The run that scored it. */
+  readonly runId: string
+  readonly baseModel: { readonly id: string; readonly name: string }
+  /** Null: the base model itself, the board's zero line for its adapters. */
+  readonly adapter: { readonly id: string; readonly name: string; readonly runId: string } | null
+  readonly n: number
+  readonly mean: number
+  readonly standardError: number | null
+  /** Of the mean alone (Wilson); not for comparing rows, which are paired. */
+  readonly interval: Interval
+  /** To its own base model on the same samples; null for a base model, and where the base is not on this board. */
+  readonly toBase: Difference | null
+  /** The stored comparison of the adapter's training run. */
+  readonly comparisonId: string | null
+  readonly finishedAt: Date
+}
+
+export type Board = {
+  readonly task: TaskName
+  readonly title: string
+  readonly metric: Metric
+  readonly settings: EvaluationSettings
+  readonly settingsHash: string
+  readonly promptHash: string
+  readonly rows: readonly Standing[]
+}
+
+type Row = Omit<Standing, 'rank' | 'toBase' | 'interval'> & {
+  readonly board: Omit<Board, 'rows'>
+}
+
+/**
+ * All boards, in the catalogue's order of tasks, larger ones first. Scores stand on one board when settings (task version,
+ * rows, limit, dialect, dtype) and prompt hash agree; of a subject only the newest finished evaluation counts.
+ */
+export async function standings(
+  db: Db,
+  only: { readonly task?: string | null; readonly settingsHash?: string | null } = {},
+): Promise<Board[]> {
+  const boards = Map.groupBy(await rows(db, only), ({ board }) => `${board.settingsHash} ${board.promptHash}`)
+  const filled = await Promise.all([...boards.values()].map(async (all) => ({ ...all[0]!.board, rows: await rank(db, all) })))
+  const most = (board: Board) => Math.max(...board.rows.map((row) => row.n))
+  return filled.sort(
+    (a, b) =>
+      taskNames.indexOf(a.task) - taskNames.indexOf(b.task) ||
+      most(b) - most(a) ||
+      b.settings.version - a.settings.version ||
+      (`${a.settingsHash}${a.promptHash}` < `${b.settingsHash}${b.promptHash}` ? -1 : 1),
+  )
+}
+
+async function rows(db: Db, only: { task?: string | null; settingsHash?: string | null }): Promise<Row[]> {
+  const found = await db
+    .selectDistinctOn([evaluations.settingsHash, evaluations.promptHash, evaluations.baseModelId, evaluations.adapterId], {
+      evaluation: evaluations,
+      baseModel: { id: baseModels.id, name: baseModels.name },
+      adapter: { id: adapters.id, name: adapters.name, runId: adapters.runId },
+      comparisonId: comparisons.id,
+    })
+    .from(evaluations)
+    .innerJoin(baseModels, eq(baseModels.id, evaluations.baseModelId))
+    .leftJoin(adapters, eq(adapters.id, evaluations.adapterId))
+    .leftJoin(comparisons, eq(comparisons.runId, adapters.runId))
+    .where(
+      and(
+        isNotNull(evaluations.finishedAt),
+        only.task == null ? undefined : eq(evaluations.task, only.task),
+        only.settingsHash == null ? undefined : eq(evaluations.settingsHash, only.settingsHash),
+      ),
+    )
+    .orderBy(
+      evaluations.settingsHash, evaluations.promptHash, evaluations.baseModelId, evaluations.adapterId,
+      desc(evaluations.finishedAt), desc(evaluations.id),
+    )
+  const means = await db.select().from(scores)
+    .innerJoin(evaluations, eq(evaluations.id, scores.evaluationId))
+    .where(and(isNotNull(evaluations.finishedAt), only.task == null ? undefined : eq(evaluations.task, only.task)))
+  const scoreOf = new Map(means.map(({ scores: s }) => [`${s.evaluationId} ${s.metric}`, s]))
+
+  return found.flatMap(({ evaluation, baseModel, adapter, comparisonId }) => {
+    const { id, task, runId, settings, settingsHash, promptHash, finishedAt } = evaluation
+    if (!isTask(task)) return []
+    const { title, headline: metric } = tasks[task]
+    const score = scoreOf.get(`${id} ${metric}`)
+    if (score === undefined) return []
+    const { n, mean, standardError } = score
+    const board = { task, title, metric, settings, settingsHash, promptHash }
+    return [{ board, evaluationId: id, runId, baseModel, adapter, comparisonId, n, mean, standardError, finishedAt: finishedAt! }]
+  })
+}
+
+/** By score; equal scores by age and id, so that the order never depends on the database's mood. */
+const order = (a: Row, b: Row): number =>
+  b.mean - a.mean || a.finishedAt.getTime() - b.finishedAt.getTime() || (a.evaluationId < b.evaluationId ? -1 : 1)
+
+async function rank(db: Db, unordered: readonly Row[]): Promise<Standing[]> {
+  const sorted = [...unordered].sort(order)
+  const { metric } = sorted[0]!.board
+  const ranks = await rankGroups(sorted.map((row) => row.evaluationId), (pairs) => differences(db, metric, pairs))
+  const bases = new Map(sorted.filter((row) => row.adapter === null).map((row) => [row.baseModel.id, row.evaluationId]))
+  const tuned = sorted.filter((row) => row.adapter !== null && bases.has(row.baseModel.id))
+  const toBase = await differences(db, metric, tuned.map((row) => ({
+    baseline: bases.get(row.baseModel.id)!,
+    candidate: row.evaluationId,
+  })))
+  return sorted.map(({ board: _, ...row }, i) => ({
+    ...row,
+    rank: ranks[i]!,
+    interval: wilson(row.mean, row.n),
+    toBase: toBase[tuned.indexOf(sorted[i]!)] ?? null,
+  }))
+}
+
+const differences = async (db: Db, metric: string, pairs: readonly Pair[]): Promise<(Difference | null)[]> =>
+  (await countPairs(db, metric, pairs)).map(differ)
+
+/**
+ * Ranks of evaluations that are sorted by score. The first leads a group; who follows belongs to it while the interval of the
+ * paired difference to the leader contains 0 (or nothing can be paired); the first who does not leads the next group.
+ */
+export async function rankGroups(
+  sorted: readonly string[],
+  compare: (pairs: readonly Pair[]) => Promise<readonly (Difference | null)[]>,
+): Promise<number[]> {
+  const ranks: number[] = []
+  while (ranks.length < sorted.length) {
+    const [leader, ...others] = sorted.slice(ranks.length)
+    const against = await compare(others.map((candidate) => ({ baseline: leader!, candidate })))
+    const apart = against.findIndex((difference) => difference !== null && (difference.high < 0 || difference.low > 0))
+    const size = apart === -1 ? others.length + 1 : apart + 1
+    ranks.push(...Array<number>(size).fill(ranks.length + 1))
+  }
+  return ranks
+}
