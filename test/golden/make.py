@@ -211,8 +211,9 @@ def random_case(name, config, shards):
 
 def stories():
     tokenizer = Tokenizer.from_file(str(STORIES / 'tokenizer.json'))
-    text = 'One day, Lily and her mom went to the park. They saw a big dog.'
+    text = 'One day, Lily and her mom went to the park. They saw a big dog and a cat.'
     ids = tokenizer.encode(text).ids[:24]
+    assert len(ids) == 24, f'{len(ids)} ids, 24 wanted'
     documents = list(english.documents(tokenizer))
     choices = plain_orpo.score(trl_orpo.load(STORIES), documents)
     pairs = english.preference_pairs(tokenizer)
