@@ -1,6 +1,6 @@
 /** The connection pool, the typed client on it, and the migrations. */
 import { join } from 'node:path'
-import { sql } from 'drizzle-orm'
+import { sql, type SQL } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate as applyMigrations } from 'drizzle-orm/node-postgres/migrator'
 import type { PgQueryResultHKT } from 'drizzle-orm/pg-core'
@@ -17,6 +17,12 @@ export type Database = {
   readonly pool: pg.Pool
   readonly url: string
   close(): Promise<void>
+}
+
+/** Rows of a statement written as SQL. The caller states their type; timestamps in them are text. */
+export async function query<Row>(db: Db, statement: SQL): Promise<Row[]> {
+  const result = (await db.execute(statement)) as { rows: Row[] }
+  return result.rows
 }
 
 /** Opens a pool of at most 16 connections and checks that the server answers. */

@@ -1,0 +1,172 @@
+/** How a run trains: recipe, LoRA and engine, as they are read and as they are asked for. Defaults live in schema/spec.ts. */
+import { Engine, linears, LoraSpec, Recipe } from '#schema/spec.ts'
+import { builder } from './builder.ts'
+
+const recipe = Recipe.parse({})
+const lora = LoraSpec.parse({})
+const engine = Engine.parse({})
+
+const Nll = builder.enumType('Nll', {
+  description: 'What the likelihood term of the loss covers.',
+  values: {
+    PROMPT_AND_CHOSEN: { description: 'The prompt and the chosen answer, as TRL does.' },
+    CHOSEN: { description: 'The chosen answer only.' },
+  },
+})
+
+const Schedule = builder.enumType('Schedule', {
+  description: 'How the learning rate goes on after the warmup.',
+  values: {
+    LINEAR: { description: 'Down to zero in a straight line.' },
+    COSINE: { description: 'Down to zero along half a cosine.' },
+    CONSTANT: { description: 'It stays.' },
+  },
+})
+
+const Recompute = builder.enumType('Recompute', {
+  description: 'What the backward pass computes again instead of keeping it in memory. The numbers do not change.',
+  values: {
+    NONE: { description: 'Nothing: fastest, most memory.' },
+    ATTENTION: { description: 'Attention probabilities and cheap elementwise results.' },
+    LAYER: { description: 'Whole decoder layers: slowest, least memory.' },
+  },
+})
+
+const Linear = builder.enumType('Linear', {
+  description: 'The seven linears of a Llama layer, by the names of their weights.',
+  values: {
+    q_proj: { description: 'Attention queries.' },
+    k_proj: { description: 'Attention keys.' },
+    v_proj: { description: 'Attention values.' },
+    o_proj: { description: 'Attention output.' },
+    gate_proj: { description: 'The gate of the feed-forward part.' },
+    up_proj: { description: 'The widening half of the feed-forward part.' },
+    down_proj: { description: 'The narrowing half of the feed-forward part.' },
+  } satisfies Record<(typeof linears)[number], object>,
+})
+
+/** One sentence per knob, for the type and for the input alike. */
+const recipeText = {
+  beta: 'The weight of the odds ratio term (the paper\'s lambda).',
+  nll: 'What the likelihood term covers.',
+  learningRate: 'The peak learning rate.',
+  schedule: 'How the learning rate goes on after the warmup.',
+  warmupSteps: 'Optimizer steps over which the learning rate rises from zero.',
+  weightDecay: 'AdamW\'s weight decay.',
+  maxGradNorm: 'Gradients are scaled down to this norm.',
+  batchSize: 'Pairs per micro-batch, over which the loss is a mean.',
+  accumulation: 'Micro-batches per optimizer step.',
+  epochs: 'Passes over the training rows.',
+  maxSteps: 'Optimizer steps; when given, it wins over epochs.',
+  maxLength: 'Tokens of prompt and answer together; longer ones are cut.',
+  maxPromptLength: 'Tokens that a prompt keeps when something has to be cut; less than maxLength.',
+  evalEvery: 'A fraction of the run between evaluations on the held-out rows (0.2: five of them); 0 for none.',
+  logEvery: 'Optimizer steps between points of the curves.',
+  checkpointEvery: 'Optimizer steps between checkpoints; 0 for none but the one that an interruption writes.',
+  seed: 'Seeds everything random.',
+}
+
+const loraText = {
+  r: 'The rank of the update.',
+  alpha: 'The update is scaled by alpha / r.',
+  dropout: '0: trainers of this kind switch dropout off, and no other value is taken.',
+  targetModules: 'The linears that get an update.',
+}
+
+const engineText = {
+  recompute: 'What the backward pass computes again to save memory.',
+  tokenBudget: 'Tokens that one call of the engine may hold; it never changes the loss.',
+  threads: 'Threads of the engine; null for what the installation says, or the number of cores.',
+}
+
+export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
+  description: 'The training recipe.',
+  fields: (t) => ({
+    beta: t.exposeFloat('beta', { description: recipeText.beta }),
+    nll: t.expose('nll', { type: Nll, description: recipeText.nll }),
+    learningRate: t.exposeFloat('learningRate', { description: recipeText.learningRate }),
+    schedule: t.expose('schedule', { type: Schedule, description: recipeText.schedule }),
+    warmupSteps: t.exposeInt('warmupSteps', { description: recipeText.warmupSteps }),
+    weightDecay: t.exposeFloat('weightDecay', { description: recipeText.weightDecay }),
+    maxGradNorm: t.exposeFloat('maxGradNorm', { description: recipeText.maxGradNorm }),
+    batchSize: t.exposeInt('batchSize', { description: recipeText.batchSize }),
+    accumulation: t.exposeInt('accumulation', { description: recipeText.accumulation }),
+    epochs: t.exposeFloat('epochs', { description: recipeText.epochs }),
+    maxSteps: t.exposeInt('maxSteps', { nullable: true, description: recipeText.maxSteps }),
+    maxLength: t.exposeInt('maxLength', { description: recipeText.maxLength }),
+    maxPromptLength: t.exposeInt('maxPromptLength', { description: recipeText.maxPromptLength }),
+    evalEvery: t.exposeFloat('evalEvery', { description: recipeText.evalEvery }),
+    logEvery: t.exposeInt('logEvery', { description: recipeText.logEvery }),
+    checkpointEvery: t.exposeInt('checkpointEvery', { description: recipeText.checkpointEvery }),
+    seed: t.exposeFloat('seed', { description: recipeText.seed }),
+  }),
+})
+
+export const LoraType = builder.objectRef<LoraSpec>('Lora').implement({
+  description: 'The low-rank update that training finds.',
+  fields: (t) => ({
+    r: t.exposeInt('r', { description: loraText.r }),
+    alpha: t.exposeFloat('alpha', { description: loraText.alpha }),
+    dropout: t.exposeFloat('dropout', { description: loraText.dropout }),
+    targetModules: t.expose('targetModules', { type: [Linear], description: loraText.targetModules }),
+  }),
+})
+
+export const EngineType = builder.objectRef<Engine>('Engine').implement({
+  description: 'How the runtime computes; nothing here changes what it computes.',
+  fields: (t) => ({
+    recompute: t.expose('recompute', { type: Recompute, description: engineText.recompute }),
+    tokenBudget: t.exposeInt('tokenBudget', { description: engineText.tokenBudget }),
+    threads: t.exposeInt('threads', { nullable: true, description: engineText.threads }),
+  }),
+})
+
+/** "... Default: 0.1." */
+const say = <T extends object>(text: { [K in keyof T]: string }, values: T) => (name: keyof T & string) =>
+  `${text[name]} Default: ${JSON.stringify(values[name])?.replaceAll('"', '')}.`
+
+const ofRecipe = say(recipeText, recipe)
+const ofLora = say(loraText, lora)
+const ofEngine = say(engineText, engine)
+
+export const RecipeInput = builder.inputType('RecipeInput', {
+  description: 'The training recipe. Left out, it is the article\'s "fine-tune Llama 3 with ORPO".',
+  fields: (t) => ({
+    beta: t.float({ description: ofRecipe('beta') }),
+    nll: t.field({ type: Nll, description: ofRecipe('nll') }),
+    learningRate: t.float({ description: ofRecipe('learningRate') }),
+    schedule: t.field({ type: Schedule, description: ofRecipe('schedule') }),
+    warmupSteps: t.int({ description: ofRecipe('warmupSteps') }),
+    weightDecay: t.float({ description: ofRecipe('weightDecay') }),
+    maxGradNorm: t.float({ description: ofRecipe('maxGradNorm') }),
+    batchSize: t.int({ description: ofRecipe('batchSize') }),
+    accumulation: t.int({ description: ofRecipe('accumulation') }),
+    epochs: t.float({ description: ofRecipe('epochs') }),
+    maxSteps: t.int({ description: ofRecipe('maxSteps') }),
+    maxLength: t.int({ description: ofRecipe('maxLength') }),
+    maxPromptLength: t.int({ description: ofRecipe('maxPromptLength') }),
+    evalEvery: t.float({ description: ofRecipe('evalEvery') }),
+    logEvery: t.int({ description: ofRecipe('logEvery') }),
+    checkpointEvery: t.int({ description: ofRecipe('checkpointEvery') }),
+    seed: t.float({ description: ofRecipe('seed') }),
+  }),
+})
+
+export const LoraInput = builder.inputType('LoraInput', {
+  description: 'The low-rank update that training is to find.',
+  fields: (t) => ({
+    r: t.int({ description: ofLora('r') }),
+    alpha: t.float({ description: ofLora('alpha') }),
+    dropout: t.float({ description: ofLora('dropout') }),
+    targetModules: t.field({ type: [Linear], description: ofLora('targetModules') }),
+  }),
+})
+
+export const EngineInput = builder.inputType('EngineInput', {
+  description: 'How the runtime is to compute.',
+  fields: (t) => ({
+    recompute: t.field({ type: Recompute, description: ofEngine('recompute') }),
+    tokenBudget: t.int({ description: ofEngine('tokenBudget') }),
+    threads: t.int({ description: ofEngine('threads') }),
+  }),
+})
