@@ -33,3 +33,50 @@ export function duplicateKey(text: string): string | null {
   }
   return null
 }
+
+const blank = /[ \t\r\n]*/y
+const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
+const scalar = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])/y
+
+/** Where an invalid JSON text goes wrong, as an offset into it; V8 says so in some of its messages only. */
+export function jsonErrorOffset(text: string): number {
+  let at = 0
+  const take = (pattern: RegExp): boolean => {
+    pattern.lastIndex = at
+    const found = pattern.test(text)
+    if (found) at = pattern.lastIndex
+    return found
+  }
+  const closers: string[] = []
+  for (let expectsValue = true; ; ) {
+    take(blank)
+    if (expectsValue) {
+      const opened = text[at]
+      if (opened === '{' || opened === '[') {
+        at++
+        take(blank)
+        closers.push(opened === '{' ? '}' : ']')
+        expectsValue = text[at] !== closers.at(-1)
+        if (expectsValue && opened === '{' && !takeKey()) return at
+        continue
+      }
+      if (!take(string) && !take(scalar)) return at
+      expectsValue = false
+    } else if (closers.length > 0 && text[at] === closers.at(-1)) {
+      at++
+      closers.pop()
+    } else if (closers.length > 0 && text[at] === ',') {
+      at++
+      expectsValue = true
+      if (closers.at(-1) === '}' && !takeKey()) return at
+    } else return at
+  }
+  function takeKey(): boolean {
+    take(blank)
+    if (!take(string)) return false
+    take(blank)
+    if (text[at] !== ':') return false
+    at++
+    return true
+  }
+}
