@@ -1,0 +1,9 @@
+/** The model families that the runtime can build, by `model_type` of config.json. */
+
+export const families = {
+  llama: { title: 'Llama' },
+} as const satisfies Record<string, { readonly title: string }>
+
+export type Family = keyof typeof families
+
+export const isFamily = (name: string): name is Family => Object.hasOwn(families, name)
