@@ -1,0 +1,265 @@
+/**
+ * IR to ONNX. Calls are inlined; each body gets a scope of its own, so a backward body that mentions forward values without
+ * binding them emits them a second time, which is the recomputation.
+ *
+ * The order of nodes in the file steers the order of execution. onnxruntime walks back from the graph's leaves and takes the
+ * producer with the highest index first, so what must run late has to stand early among its consumer's producers:
+ *
+ *   casts        weights to float32: lowest, so each is made just before the node that needs it
+ *   forward
+ *   recompute    of all layers: below the upstream gradients, so a layer recomputes only once its gradient has arrived
+ *   backward     last layer first
+ *   gradients    of trainables: the last layer's stand highest and run first, right after their layer's backward pass
+ *   end          the flat gradient
+ */
+import { is, order, type Body, type Tensor } from '../tensor/tensor.ts'
+import { type Dim, type Shape } from '../tensor/dim.ts'
+import { elementTypes, encodeModel, type Attribute, type ElementType, type Initializer, type Node, type ValueInfo } from './proto.ts'
+import { rules } from './rules.ts'
+
+/** Where a frozen tensor lies: a byte range of a .safetensors file, mapped by onnxruntime without a copy. */
+export type StoredWeight = {
+  readonly file: string
+  readonly offset: number
+  readonly bytes: number
+  readonly shape: readonly number[]
+  readonly dtype: 'float32' | 'bfloat16' | 'float16'
+}
+
+export type Program = {
+  /** Values to return, by name. */
+  readonly outputs: Readonly<Record<string, Tensor>>
+  /** Trainables in the order in which they lie in the flat vector (input `trainables`). */
+  readonly trainables?: readonly Tensor[]
+  /** Their gradients, returned flat as output `gradient`. */
+  readonly gradients?: readonly Tensor[]
+}
+
+export type Emitted = {
+  readonly model: Uint8Array
+  readonly inputs: ReadonlyMap<string, { readonly shape: Shape; readonly dtype: 'float32' | 'int64' }>
+  /** Inputs that are shapes: the session computes them from the bound symbols. */
+  readonly shapes: ReadonlyMap<string, readonly Dim[]>
+  readonly outputs: readonly string[]
+  /** Length of the flat vector of trainables. */
+  readonly parameters: number
+  readonly nodes: number
+}
+
+const sections = { casts: 0, forward: 1, recompute: 2, backward: 3, gradients: 4, end: 5 }
+type Section = keyof typeof sections
+
+/** What an emission rule may use. */
+export type Writer = {
+  /** Name of a tensor's value, emitted when it is not there yet. */
+  name(x: Tensor): string
+  /** Add a node and return the names of its outputs. */
+  op(opType: string, inputs: readonly string[], attributes?: Record<string, number | readonly number[] | Attribute>, outputs?: number, domain?: string): string[]
+  /** Name of an int64 vector holding a shape; `free` allows one -1. */
+  shape(dims: readonly Dim[], free?: boolean): string
+  integers(values: readonly number[]): string
+  constant(values: readonly number[], shape: readonly number[], dtype: 'float32' | 'int64'): string
+  /** Is result `index` of y used by anybody in this scope? */
+  uses(y: Tensor, index: number): boolean
+  /** Rows of a weight as float32: gathered first, cast after. */
+  stored(x: Tensor): { name: string; dtype: StoredWeight['dtype'] } | null
+}
+
+type Scope = {
+  readonly values: Map<Tensor, string[]>
+  readonly section: (x: Tensor) => Section
+  /** Which results of a node are mentioned in this scope. */
+  readonly used: ReadonlyMap<Tensor, ReadonlySet<number>>
+  readonly label: string
+}
+
+/** Throws when a weight is missing or has another shape than the graph expects. */
+export function emit(program: Program, weight: (name: string) => StoredWeight): Emitted {
+  const nodes: { section: number; rank: number; node: Node }[] = []
+  const initializers = new Map<string, Initializer>()
+  const inputs = new Map<string, { shape: Shape; dtype: 'float32' | 'int64' }>()
+  const shapes = new Map<string, readonly Dim[]>()
+  const leafGradients = new Set<Tensor>()
+  /** Leaf gradients by name: their flattening keeps the rank, so that both run together. */
+  const ranks = new Map<string, number>()
+  let names = 0
+  let backwardCalls = 0
+
+  for (const g of program.gradients ?? []) {
+    if (is(g, 'result') && is(g.inputs[0]!, 'call')) leafGradients.add(g.inputs[0].attributes.body.results[g.attributes.index]!)
+  }
+
+  const constant = (values: readonly number[], shape: readonly number[], dtype: 'float32' | 'int64' | 'bool'): string => {
+    const name = `constant:${dtype}[${shape}]${values.length > 16 ? names++ : values}`
+    if (!initializers.has(name)) {
+      const array = dtype === 'int64' ? BigInt64Array.from(values, BigInt) : dtype === 'bool' ? Uint8Array.from(values) : Float32Array.from(values)
+      initializers.set(name, { name, dims: shape, dataType: elementTypes[dtype], rawData: new Uint8Array(array.buffer) })
+    }
+    return name
+  }
+
+  const weightName = (name: string, shape: Shape): { name: string; dtype: StoredWeight['dtype'] } => {
+    const { file, offset, bytes, dtype, shape: stored } = weight(name)
+    if (stored.length !== shape.length || stored.some((d, i) => d !== shape[i])) {
+      throw new Error(`${file}: tensor "${name}" has shape [${stored}], the configuration expects [${shape}]`)
+    }
+    if (!initializers.has(name)) {
+      const externalData = [
+        { key: 'location', value: file.replace(/^\//, '') },
+        { key: 'offset', value: String(offset) },
+        { key: 'length', value: String(bytes) },
+      ]
+      initializers.set(name, { name, dims: stored, dataType: elementTypes[dtype], externalData, dataLocation: 1 })
+    }
+    return { name, dtype }
+  }
+
+  const put = (section: Section, rank: number, node: Node) => {
+    nodes.push({ section: sections[section], rank, node })
+    if (section === 'gradients') ranks.set(node.output[0]!, rank)
+  }
+
+  function writer(scope: Scope, section: Section, rank: number, label: string): Writer {
+    return {
+      name: (x) => value(x, scope),
+      op(opType, ins, attributes = {}, outputs = 1, domain = '') {
+        const output = Array.from({ length: outputs }, () => `${label}#${names++}`)
+        put(section, rank, { opType, domain, name: output[0]!, input: ins, output, attribute: attributeList(attributes) })
+        return output
+      },
+      shape(dims, free = true) {
+        const symbolic = dims.filter((d) => typeof d !== 'number').length
+        if (symbolic === 0) return constant(dims as number[], [dims.length], 'int64')
+        if (free && symbolic === 1) return constant(dims.map((d) => (typeof d === 'number' ? d : -1)), [dims.length], 'int64')
+        const name = `shape:${dims}`
+        shapes.set(name, dims)
+        return name
+      },
+      integers: (values) => constant(values, [values.length], 'int64'),
+      constant,
+      uses: (y, index) => scope.used.get(y)?.has(index) ?? false,
+      stored: (x) => (is(x, 'weight') ? weightName(x.attributes.name, x.shape) : null),
+    }
+  }
+
+  /** Name of the (first) value of x, which is emitted with all it needs when it is new in the scope. */
+  function value(x: Tensor, scope: Scope): string {
+    return values(x, scope)[0]!
+  }
+
+  function values(x: Tensor, scope: Scope): string[] {
+    const known = scope.values.get(x)
+    if (known) return known
+    const made = make(x, scope)
+    scope.values.set(x, made)
+    return made
+  }
+
+  function make(x: Tensor, scope: Scope): string[] {
+    if (is(x, 'result')) return [values(x.inputs[0]!, scope)[x.attributes.index]!]
+    if (is(x, 'input')) {
+      inputs.set(x.attributes.name, { shape: x.shape, dtype: x.dtype as 'float32' | 'int64' })
+      return [x.attributes.name]
+    }
+    if (is(x, 'constant')) return [constant(x.attributes.data, x.attributes.shape, x.dtype)]
+    if (is(x, 'weight')) {
+      const { name, dtype } = weightName(x.attributes.name, x.shape)
+      return dtype === 'float32' ? [name] : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes.float32 })
+    }
+    if (is(x, 'call')) return inline(x, scope)
+    const section = scope.section(x)
+    const rank = section === 'gradients' ? -backwardCalls : 0
+    const rule = rules[x.op as keyof typeof rules] as ((x: Tensor, w: Writer) => string[]) | undefined
+    if (!rule) throw new Error(`internal: ${x.op} has no value of its own in ${scope.label || 'the graph'}`)
+    return rule(x, writer(scope, section, rank, `${scope.label}/${x.op}`))
+  }
+
+  function inline(x: Tensor<'call'>, scope: Scope): string[] {
+    const { body } = x.attributes
+    const given = x.inputs.map((input) => values(input, scope))
+    if (body.role === 'backward') backwardCalls++
+    const inner = open(body.results, new Map(body.bound.map((b, i) => [b, given[i]!])), body.label,
+      body.role === 'forward' ? () => 'forward' : backwardSections(body, leafGradients))
+    return run(body.results, inner).map((names) => names[0]!)
+  }
+
+  /** Emit in topological order, so that recursion stays shallow. */
+  function run(roots: readonly Tensor[], scope: Scope): string[][] {
+    for (const x of order(roots, new Set(scope.values.keys()))) values(x, scope)
+    return roots.map((r) => values(r, scope))
+  }
+
+  const trainables = program.trainables ?? []
+  const sizes = trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
+  const parameters = sizes.reduce((a, b) => a + b, 0)
+  const packed = new Map<Tensor, string[]>()
+  if (trainables.length > 0) {
+    inputs.set('trainables', { shape: [parameters], dtype: 'float32' })
+    const start = writer(open([], packed, '', () => 'casts'), 'casts', -1, 'trainables')
+    const pieces = trainables.length === 1
+      ? ['trainables']
+      : start.op('Split', ['trainables', start.integers(sizes)], { axis: 0 }, trainables.length)
+    trainables.forEach((t, i) => packed.set(t, start.op('Reshape', [pieces[i]!, start.shape(t.shape)])))
+  }
+
+  const forwardRoots = Object.values(program.outputs)
+  const forward = new Set(order(forwardRoots))
+  const main = open([...forwardRoots, ...(program.gradients ?? [])], packed, '', (x) => (forward.has(x) ? 'forward' : 'backward'))
+  const outputNames = run(forwardRoots, main).map((n) => n[0]!)
+  const outputs: ValueInfo[] = []
+  const finish = (name: string, from: string, dtype: ElementType) => {
+    put('end', 0, { opType: 'Identity', input: [from], output: [name] })
+    outputs.push({ name, type: { tensorType: { elemType: elementTypes[dtype] } } })
+  }
+  Object.keys(program.outputs).forEach((name, i) => finish(name, outputNames[i]!, forwardRoots[i]!.dtype))
+  if (program.gradients) {
+    const flat = run(program.gradients, main).map(([name], i) =>
+      writer(main, 'gradients', ranks.get(name!) ?? 0, 'gradient').op('Reshape', [name!, constant([-1], [1], 'int64')])[0]!)
+    const [all] = writer(main, 'end', 1, 'gradient').op('Concat', flat, { axis: 0 })
+    finish('gradient', all!, 'float32')
+  }
+
+  nodes.sort((a, b) => a.section - b.section || a.rank - b.rank)
+  const declared: ValueInfo[] = [
+    ...[...inputs].map(([name, { shape, dtype }]) => info(name, dtype, shape)),
+    ...[...shapes].map(([name, dims]) => info(name, 'int64', [dims.length])),
+  ]
+  const model = encodeModel({
+    name: 'oddsmith', node: nodes.map((n) => n.node), initializer: [...initializers.values()], input: declared, output: outputs,
+  })
+  return { model, inputs, shapes, outputs: outputs.map((o) => o.name), parameters, nodes: nodes.length }
+}
+
+function open(roots: readonly Tensor[], given: ReadonlyMap<Tensor, string[]>, label: string, section: (x: Tensor) => Section): Scope {
+  const used = new Map<Tensor, Set<number>>()
+  for (const x of order(roots, new Set(given.keys()))) {
+    if (!is(x, 'result') || given.has(x)) continue
+    const indexes = used.get(x.inputs[0]!) ?? new Set()
+    used.set(x.inputs[0]!, indexes.add(x.attributes.index))
+  }
+  return { values: new Map(given), section, used, label }
+}
+
+function backwardSections({ bound, upstream, results }: Body, leafGradients: ReadonlySet<Tensor>): (x: Tensor) => Section {
+  const stop = new Set(bound)
+  const dependent = new Set(upstream)
+  for (const x of order(results, stop)) if (!stop.has(x) && x.inputs.some((i) => dependent.has(i))) dependent.add(x)
+  return (x) => (leafGradients.has(x) ? 'gradients' : dependent.has(x) ? 'backward' : 'recompute')
+}
+
+const info = (name: string, dtype: ElementType, shape: Shape): ValueInfo => ({
+  name,
+  type: {
+    tensorType: {
+      elemType: elementTypes[dtype],
+      shape: { dim: shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })) },
+    },
+  },
+})
+
+function attributeList(attributes: Record<string, number | readonly number[] | Attribute>): Attribute[] {
+  return Object.entries(attributes).map(([name, v]): Attribute => {
+    if (typeof v === 'number') return Number.isInteger(v) && name !== 'alpha' && name !== 'epsilon' ? { name, type: 2, i: v } : { name, type: 1, f: v }
+    return Array.isArray(v) ? { name, type: 7, ints: v } : (v as Attribute)
+  })
+}

@@ -1,0 +1,109 @@
+/** The engine seen from the main thread: sessions and vectors that live in its worker. Calls are answered in order. */
+import { Worker } from 'node:worker_threads'
+import { evaluate, type Bindings } from '../tensor/dim.ts'
+import type { Emitted } from './emit.ts'
+import type { Feed, Outputs, Request, RunOptions } from './worker.ts'
+
+export type { Feed, Outputs, RunOptions }
+export type Feeds = Readonly<Record<string, Feed>>
+
+export const floats = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed =>
+  ({ data: data instanceof Float32Array ? data : Float32Array.from(data), shape })
+
+export function integers(data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed {
+  const big = new BigInt64Array(data.length)
+  for (let i = 0; i < data.length; i++) big[i] = BigInt(data[i]!)
+  return { data: big, shape }
+}
+
+export type Session = {
+  /** Throws when a feed is missing or its shape does not fit the graph. Outputs that go to vectors are not returned. */
+  run(feeds: Feeds, options?: RunOptions): Promise<Outputs>
+  release(): Promise<void>
+}
+
+export class Engine {
+  readonly threads: number
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
+  #calls = 0
+  #sessions = 0
+  #down: Error | null = null
+
+  constructor(threads: number) {
+    this.threads = threads
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url))
+    this.#worker.on('message', ({ id, value, error }: { id: number; value: never; error?: string }) => {
+      const { resolve, reject } = this.#waiting.get(id)!
+      this.#waiting.delete(id)
+      if (error === undefined) resolve(value)
+      else reject(new Error(`engine: ${error}`))
+    })
+    this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
+    this.#worker.on('exit', (code) => this.#fail(new Error(`engine: its thread ended with code ${code}`)))
+  }
+
+  #fail(error: Error): void {
+    this.#down ??= error
+    for (const { reject } of this.#waiting.values()) reject(error)
+    this.#waiting.clear()
+  }
+
+  #call<T>(request: Request, transfer: ArrayBuffer[] = []): Promise<T> {
+    if (this.#down) return Promise.reject(this.#down)
+    const id = ++this.#calls
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage({ id, request }, transfer)
+    })
+  }
+
+  async open(emitted: Emitted): Promise<Session> {
+    const session = ++this.#sessions
+    await this.#call({ type: 'open', session, model: emitted.model, threads: this.threads })
+    return {
+      run: (feeds, options = {}) =>
+        this.#call({ type: 'run', session, feeds: { ...feeds, ...shapeFeeds(emitted, feeds, options) }, options }),
+      release: () => this.#call({ type: 'release', session }),
+    }
+  }
+
+  /** Create or replace a vector; `data` moves to the engine and must not be used afterwards. */
+  write(vector: string, data: Float32Array<ArrayBuffer>): Promise<void> {
+    return this.#call({ type: 'write', vector, data }, [data.buffer])
+  }
+
+  read(vector: string): Promise<Float32Array<ArrayBuffer>> {
+    return this.#call({ type: 'read', vector })
+  }
+
+  async close(): Promise<void> {
+    this.#down ??= new Error('engine: closed')
+    await this.#worker.terminate()
+  }
+}
+
+/** Bind the graph's symbols from the feeds' shapes, check every dim, and make the inputs that are shapes. */
+function shapeFeeds({ inputs, shapes }: Emitted, feeds: Feeds, { resident = {} }: RunOptions): Record<string, Feed> {
+  const bindings = new Map<string, number>()
+  for (const [name, { shape }] of inputs) {
+    if (name in resident) continue
+    const got = feeds[name]?.shape
+    if (!got) throw new Error(`internal: the graph's input "${name}" [${shape}] was not fed`)
+    if (got.length !== shape.length) throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}]`)
+    shape.forEach((d, i) => {
+      if (typeof d === 'string' && /^[A-Za-z]\w*$/.test(d) && !bindings.has(d)) bindings.set(d, got[i]!)
+    })
+  }
+  check(inputs, feeds, bindings)
+  return Object.fromEntries([...shapes].map(([name, dims]) => [name, integers(dims.map((d) => evaluate(d, bindings)))]))
+}
+
+function check(inputs: Emitted['inputs'], feeds: Feeds, bindings: Bindings): void {
+  for (const [name, { shape }] of inputs) {
+    const got = feeds[name]?.shape
+    if (got && shape.some((d, i) => evaluate(d, bindings) !== got[i])) {
+      throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}] with ${JSON.stringify(Object.fromEntries(bindings))}`)
+    }
+  }
+}

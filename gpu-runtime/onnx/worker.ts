@@ -1,0 +1,112 @@
+/**
+ * The engine's thread: all onnxruntime sessions and the long-lived vectors (trainables, moments, gradients) live here, because
+ * run() blocks its thread and because those vectors should not travel. Requests come in order and are answered in order.
+ */
+import { parentPort } from 'node:worker_threads'
+import ort from 'onnxruntime-node'
+
+export type Feed = { readonly data: Float32Array | BigInt64Array; readonly shape: readonly number[] }
+
+export type RunOptions = {
+  /** Input name to the vector that is fed. */
+  readonly resident?: Readonly<Record<string, string>>
+  /** Output name to the vector that it is written to; the vector may be fed by the same run (elementwise graphs only). */
+  readonly into?: Readonly<Record<string, string>>
+  /** Output name to the vector that it is added to. */
+  readonly accumulate?: Readonly<Record<string, string>>
+}
+
+export type Request =
+  | { readonly type: 'open'; readonly session: number; readonly model: Uint8Array; readonly threads: number }
+  | { readonly type: 'run'; readonly session: number; readonly feeds: Readonly<Record<string, Feed>>; readonly options: RunOptions }
+  | { readonly type: 'release'; readonly session: number }
+  | { readonly type: 'write'; readonly vector: string; readonly data: Float32Array }
+  | { readonly type: 'read'; readonly vector: string }
+
+export type Outputs = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>
+
+const sessions = new Map<number, ort.InferenceSession>()
+const vectors = new Map<string, Float32Array>()
+
+function vector(name: string): Float32Array {
+  const found = vectors.get(name)
+  if (!found) throw new Error(`internal: no vector "${name}" in the engine`)
+  return found
+}
+
+const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): ort.Tensor =>
+  data instanceof BigInt64Array ? new ort.Tensor('int64', data, shape) : new ort.Tensor('float32', data, shape)
+
+async function answer(request: Request): Promise<{ value: unknown; transfer: ArrayBuffer[] }> {
+  switch (request.type) {
+    case 'open': {
+      sessions.set(request.session, await ort.InferenceSession.create(request.model, {
+        executionProviders: ['cpu'],
+        // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
+        graphOptimizationLevel: 'disabled',
+        enableMemPattern: false,
+        enableCpuMemArena: true,
+        executionMode: 'sequential',
+        intraOpNumThreads: request.threads,
+        interOpNumThreads: 1,
+        logSeverityLevel: 3,
+        extra: {
+          session: {
+            disable_prepacking: '1',
+            use_device_allocator_for_initializers: '1',
+            // Locations of weights are absolute paths without their first slash.
+            model_external_initializers_file_folder_path: '/',
+          },
+        },
+      } as ort.InferenceSession.SessionOptions))
+      return { value: null, transfer: [] }
+    }
+    case 'run': {
+      const session = sessions.get(request.session)
+      if (!session) throw new Error(`internal: no session ${request.session}`)
+      const { resident = {}, into = {}, accumulate = {} } = request.options
+      const feeds = Object.fromEntries([
+        ...Object.entries(request.feeds).map(([name, { data, shape }]) => [name, tensor(data, shape)] as const),
+        ...Object.entries(resident).map(([name, v]) => [name, tensor(vector(v), [vector(v).length])] as const),
+      ])
+      const fetches = Object.fromEntries(session.outputNames.map((name) =>
+        [name, name in into ? tensor(vector(into[name]!), [vector(into[name]!).length]) : null]))
+      const outputs = await session.run(feeds, fetches)
+      const value: Record<string, { data: Float32Array; shape: readonly number[] }> = {}
+      for (const [name, out] of Object.entries(outputs)) {
+        const data = out.data as Float32Array
+        if (name in into) continue
+        if (name in accumulate) {
+          const sum = vector(accumulate[name]!)
+          for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!
+        } else {
+          value[name] = { data, shape: out.dims }
+        }
+      }
+      return { value, transfer: [] }
+    }
+    case 'release':
+      await sessions.get(request.session)?.release()
+      sessions.delete(request.session)
+      return { value: null, transfer: [] }
+    case 'write':
+      vectors.set(request.vector, request.data)
+      return { value: null, transfer: [] }
+    case 'read': {
+      const copy = vector(request.vector).slice()
+      return { value: copy, transfer: [copy.buffer] }
+    }
+  }
+}
+
+let last: Promise<void> = Promise.resolve()
+parentPort!.on('message', ({ id, request }: { id: number; request: Request }) => {
+  last = last.then(async () => {
+    try {
+      const { value, transfer } = await answer(request)
+      parentPort!.postMessage({ id, value }, transfer)
+    } catch (error) {
+      parentPort!.postMessage({ id, error: error instanceof Error ? error.message : String(error) })
+    }
+  })
+})
