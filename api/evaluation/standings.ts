@@ -45,7 +45,7 @@ type Row = Omit<Standing, 'rank' | 'toBase' | 'interval'> & {
 }
 
 /**
- * All boards, in the catalogue's order of tasks, larger ones first. Scores stand on one board when settings (task version,
+ * All boards, in the catalogue's order of tasks, those of more documents first. Scores stand on one board when settings (task version,
  * rows, limit, dialect, dtype) and prompt hash agree; of a subject only the newest finished evaluation counts.
  */
 export async function standings(
@@ -60,6 +60,7 @@ export async function standings(
       taskNames.indexOf(a.task) - taskNames.indexOf(b.task) ||
       most(b) - most(a) ||
       b.settings.version - a.settings.version ||
+      b.rows.length - a.rows.length ||
       (`${a.settingsHash}${a.promptHash}` < `${b.settingsHash}${b.promptHash}` ? -1 : 1),
   )
 }
