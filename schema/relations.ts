@@ -64,6 +64,7 @@ export const relations = defineRelations(tables, (r) => ({
     evaluation: r.one.evaluations({ from: r.samples.evaluationId, to: r.evaluations.id, optional: false }),
   },
   comparisons: {
+    account: r.one.accounts({ from: r.comparisons.accountId, to: r.accounts.id, optional: false }),
     run: r.one.runs({ from: r.comparisons.runId, to: r.runs.id }),
     baselineModel: r.one.baseModels({ from: r.comparisons.baselineModelId, to: r.baseModels.id, optional: false, alias: 'baseline' }),
     baselineAdapter: r.one.adapters({ from: r.comparisons.baselineAdapterId, to: r.adapters.id, alias: 'baseline' }),
@@ -73,5 +74,11 @@ export const relations = defineRelations(tables, (r) => ({
   },
   comparisonTasks: {
     comparison: r.one.comparisons({ from: r.comparisonTasks.comparisonId, to: r.comparisons.id, optional: false }),
+    baselineEvaluation: r.one.evaluations({
+      from: r.comparisonTasks.baselineEvaluationId, to: r.evaluations.id, optional: false, alias: 'baseline',
+    }),
+    candidateEvaluation: r.one.evaluations({
+      from: r.comparisonTasks.candidateEvaluationId, to: r.evaluations.id, optional: false, alias: 'candidate',
+    }),
   },
 }))
