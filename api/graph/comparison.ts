@@ -1,0 +1,117 @@
+/** Comparisons: a candidate against a baseline on shared samples. */
+import { compareSubjects, type SubjectRef } from '../evaluation/compare.ts'
+import { Conflict, InvalidInput, NotFound } from '../problem.ts'
+import { builder } from './builder.ts'
+import { rowId, uuidOf } from './id.ts'
+import { pageCost } from './page.ts'
+import { TaskNameType } from './task.ts'
+
+const member = { member: true }
+
+builder.drizzleObject('comparisonTasks', {
+  name: 'ComparisonTask',
+  description: 'One metric of one task, paired sample by sample.',
+  authScopes: member,
+  fields: (t) => ({
+    task: t.exposeString('task', { description: 'The task\'s name.' }),
+    metric: t.exposeString('metric', { description: 'What was measured.' }),
+    n: t.exposeInt('n', { description: 'How many samples both were scored on.' }),
+    leftOut: t.exposeInt('leftOut', { description: 'How many samples of either side could not be paired.' }),
+    baseline: t.exposeFloat('baseline', { description: 'The baseline\'s mean over the paired samples.' }),
+    candidate: t.exposeFloat('candidate', { description: 'The candidate\'s mean over the paired samples.' }),
+    difference: t.exposeFloat('difference', { description: 'Candidate minus baseline.' }),
+    low: t.exposeFloat('low', { description: 'The lower end of the difference\'s interval.' }),
+    high: t.exposeFloat('high', { description: 'The upper end of the difference\'s interval.' }),
+    level: t.exposeFloat('level', { description: 'The interval\'s confidence level, such as 0.95.' }),
+    pValue: t.exposeFloat('pValue', { description: 'Of the exact two-sided McNemar test.' }),
+    gained: t.exposeInt('gained', { description: 'Samples that only the candidate got right.' }),
+    lost: t.exposeInt('lost', { description: 'Samples that only the baseline got right.' }),
+    baselineEvaluation: t.relation('baselineEvaluation', { description: 'The baseline\'s scores.' }),
+    candidateEvaluation: t.relation('candidateEvaluation', { description: 'The candidate\'s scores.' }),
+  }),
+})
+
+export const ComparisonType = builder.drizzleNode('comparisons', {
+  name: 'Comparison',
+  description: 'A candidate against a baseline on the samples that both were scored on.',
+  id: { column: (comparison) => comparison.id, description: 'Comparison:<uuid>.' },
+  authScopes: member,
+  fields: (t) => ({
+    run: t.relation('run', { nullable: true, description: 'The training run that asked for it; null when made by compare.' }),
+    account: t.relation('account', { description: 'Who asked for it.' }),
+    baselineModel: t.relation('baselineModel', { description: 'The baseline\'s base model.' }),
+    baselineAdapter: t.relation('baselineAdapter', { nullable: true, description: 'The baseline\'s adapter; null for the base model itself.' }),
+    candidateModel: t.relation('candidateModel', { description: 'The candidate\'s base model.' }),
+    candidateAdapter: t.relation('candidateAdapter', { nullable: true, description: 'The candidate\'s adapter; null for the base model itself.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    tasks: t.relation('tasks', {
+      description: 'The differences, by task and metric.',
+      query: { orderBy: { task: 'asc', metric: 'asc' } },
+    }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  comparison: t.drizzleField({
+    type: ComparisonType,
+    nullable: true,
+    authScopes: member,
+    description: 'A comparison by its id.',
+    args: { id: t.arg.id({ required: true, description: 'The comparison\'s id.' }) },
+    resolve: (query, _root, { id }, { db }) => {
+      const uuid = uuidOf('Comparison', String(id))
+      return uuid === null ? null : db.query.comparisons.findFirst(query({ where: { id: uuid } }))
+    },
+  }),
+  comparisons: t.drizzleConnection({
+    type: 'comparisons',
+    authScopes: member,
+    complexity: pageCost,
+    description: 'Every comparison, newest first.',
+    resolve: (query, _root, _args, { db }) =>
+      db.query.comparisons.findMany(query({ orderBy: { createdAt: 'desc', id: 'desc' } })),
+  }),
+}))
+
+const SubjectInput = builder.inputType('SubjectInput', {
+  description: 'A base model itself, or an adapter on its base model.',
+  isOneOf: true,
+  fields: (t) => ({
+    modelId: t.id({ description: 'The base model\'s id.' }),
+    adapterId: t.id({ description: 'The adapter\'s id.' }),
+  }),
+})
+
+const CompareInput = builder.inputType('CompareInput', {
+  description: 'What is to be compared. Both must have been scored already.',
+  fields: (t) => ({
+    baseline: t.field({ type: SubjectInput, required: true, description: 'The zero line.' }),
+    candidate: t.field({ type: SubjectInput, required: true, description: 'What is to be better.' }),
+    tasks: t.field({ type: [TaskNameType], description: 'On which tasks. Default: all that both were scored on.' }),
+  }),
+})
+
+type SubjectGiven = { readonly modelId?: string | number | null; readonly adapterId?: string | number | null }
+
+const subject = ({ modelId, adapterId }: SubjectGiven): SubjectRef =>
+  adapterId == null ? { modelId: rowId('Model', modelId ?? '') } : { adapterId: rowId('Adapter', adapterId) }
+
+builder.mutationField('compare', (t) =>
+  t.withAuth(member).drizzleField({
+    type: ComparisonType,
+    description: 'Compares two subjects on the samples that both were scored on; nothing new is scored.',
+    args: { input: t.arg({ type: CompareInput, required: true, description: 'What is to be compared.' }) },
+    errors: {
+      types: [InvalidInput, NotFound, Conflict],
+      union: { name: 'CompareResult', description: 'What compare answers.' },
+    },
+    resolve: async (query, _root, { input }, ctx) => {
+      const { id } = await compareSubjects(ctx, ctx.caller, {
+        baseline: subject(input.baseline),
+        candidate: subject(input.candidate),
+        tasks: input.tasks ?? null,
+      })
+      return (await ctx.db.query.comparisons.findFirst(query({ where: { id } })))!
+    },
+  }),
+)
