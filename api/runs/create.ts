@@ -1,0 +1,201 @@
+/** Starting a run: input is validated, everything it names is pinned by content, and the row is the job. */
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { and, count, eq } from 'drizzle-orm'
+import type { EvaluateSpec, RunSpec, TaskRef, TrainSpec } from '#schema/spec.ts'
+import { adapters, baseModels, datasets, runs } from '#schema/tables.ts'
+import { tasks } from '#schema/tasks.ts'
+import { queueTopic, ring } from '../bell.ts'
+import { canonical, sha256 } from '../canonical.ts'
+import type { Actor, Context } from '../context.ts'
+import type { Db } from '../database.ts'
+import type { Config } from '../env.ts'
+import { Conflict, InvalidInput, LimitExceeded, NotFound, type Issue } from '../problem.ts'
+import { append } from './events.ts'
+import { parseEvaluateInput, parseTrainInput, type EvaluateInput, type TaskInput, type TrainInput } from './input.ts'
+import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
+import type { Run } from './run.ts'
+
+export type { EvaluateInput, TrainInput } from './input.ts'
+
+/**
+ * Trains an adapter and, with `evaluate`, scores base and adapter. The same idempotency key with the same input is the run
+ * that exists, with other input a Conflict. InvalidInput names every wrong field by its path.
+ */
+export async function createTraining(ctx: Context, actor: Actor, input: TrainInput): Promise<Run> {
+  const parsed = parseTrainInput(input)
+  const asked = request('TRAIN', parsed)
+  const before = await findByKey(ctx.db, actor, asked)
+  if (before !== null) return before
+  const { config } = ctx
+  const [model, dataset, evaluate] = await together([
+    pinModel(config, parsed.model.path, ['model', 'path']),
+    pinFile(config, parsed.dataset.path, ['dataset', 'path']),
+    pinTasks(config, parsed.evaluate?.tasks ?? [], ['evaluate', 'tasks']),
+  ])
+  const spec: TrainSpec = {
+    kind: 'TRAIN',
+    model: { path: model.path, revision: model.revision },
+    dataset: { ...parsed.dataset, path: dataset.path, sha256: dataset.sha256 },
+    recipe: parsed.recipe,
+    lora: parsed.lora,
+    engine: parsed.engine,
+    evaluate,
+  }
+  return ctx.db.transaction(async (tx) =>
+    insertRun(ctx, tx, actor, {
+      ...asked,
+      spec,
+      name: parsed.name ?? `${model.name} on ${dataset.name}`,
+      baseModelId: await keepModel(tx, model),
+      datasetId: await keepDataset(tx, dataset),
+      priority: parsed.priority,
+      maxAttempts: parsed.maxAttempts ?? config.maxAttempts,
+    }),
+  )
+}
+
+/** Scores a base model, or an adapter on the base model that it was trained on. Idempotency as in `createTraining`. */
+export async function createEvaluation(ctx: Context, actor: Actor, input: EvaluateInput): Promise<Run> {
+  const parsed = parseEvaluateInput(input)
+  const asked = request('EVALUATE', parsed)
+  const before = await findByKey(ctx.db, actor, asked)
+  if (before !== null) return before
+  const adapter = parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
+  const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
+  const [model, evaluate] = await together([
+    pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
+    pinTasks(ctx.config, parsed.tasks, ['tasks']),
+  ])
+  if (adapter !== null && model.revision !== adapter.baseModel.revision) {
+    const message = `expected the adapter's base model ${adapter.baseModel.revision}, got ${model.revision} at ${model.path}`
+    throw new InvalidInput([{ path: at, message }])
+  }
+  const spec: EvaluateSpec = {
+    kind: 'EVALUATE',
+    model: { path: model.path, revision: model.revision },
+    adapter: adapter === null ? null : { id: adapter.id, sha256: adapter.sha256 },
+    engine: parsed.engine,
+    evaluate,
+  }
+  return ctx.db.transaction(async (tx) =>
+    insertRun(ctx, tx, actor, {
+      ...asked,
+      spec,
+      name: parsed.name ?? `${adapter?.name ?? model.name}: ${parsed.tasks.map(({ task }) => task).join(', ')}`,
+      baseModelId: await keepModel(tx, model),
+      adapterId: adapter?.id ?? null,
+      priority: parsed.priority,
+      maxAttempts: parsed.maxAttempts ?? ctx.config.maxAttempts,
+    }),
+  )
+}
+
+export type Asked = { readonly kind: Run['kind']; readonly idempotencyKey: string; readonly inputHash: string }
+
+function request(kind: Run['kind'], input: { readonly idempotencyKey: string }): Asked {
+  const { idempotencyKey, ...rest } = input
+  return { kind, idempotencyKey, inputHash: sha256(canonical({ kind, ...rest })) }
+}
+
+/** The run that this key has already started; Conflict if it was for something else. */
+export async function findByKey(db: Db, { accountId }: Actor, { idempotencyKey, inputHash }: Asked): Promise<Run | null> {
+  const mine = and(eq(runs.accountId, accountId), eq(runs.idempotencyKey, idempotencyKey))
+  const [run] = await db.select().from(runs).where(mine)
+  if (run === undefined) return null
+  if (run.inputHash === inputHash) return run
+  throw new Conflict(`idempotency key "${idempotencyKey}" was used for run ${run.id} with other input; use a new key`)
+}
+
+export type NewRun = Asked & {
+  readonly spec: RunSpec
+  readonly name: string
+  readonly baseModelId: string
+  readonly datasetId?: string | null
+  readonly adapterId?: string | null
+  readonly retryOf?: string
+  readonly priority: number
+  readonly maxAttempts: number
+}
+
+/** The row, its first event and the dispatchers' bell, in the caller's transaction. */
+export async function insertRun(ctx: Pick<Context, 'config'>, tx: Db, actor: Actor, wanted: NewRun): Promise<Run> {
+  const [waiting] = await tx.select({ runs: count() }).from(runs).where(eq(runs.status, 'QUEUED'))
+  const { queuedRuns } = ctx.config.limits
+  if (waiting!.runs >= queuedRuns) throw new LimitExceeded(`${waiting!.runs} runs are waiting; at most ${queuedRuns} may`)
+  const [run] = await tx
+    .insert(runs)
+    .values({ accountId: actor.accountId, ...wanted })
+    .onConflictDoNothing({ target: [runs.accountId, runs.idempotencyKey] })
+    .returning()
+  if (run === undefined) return (await findByKey(tx, actor, wanted))!
+  await append(tx, run, [{ source: 'API', type: 'status', body: { from: null, to: 'QUEUED', attempt: 0 } }])
+  await tx.execute(ring(queueTopic))
+  return run
+}
+
+async function pinTasks(config: Config, wanted: readonly TaskInput[], at: readonly string[]): Promise<TaskRef[]> {
+  const pinned = wanted.map(async ({ task, limit, rows }, i): Promise<TaskRef> => {
+    const where = [...at, String(i), 'rows']
+    const { path, sha256: rowsSha256 } =
+      rows === undefined
+        ? await pinFile(config, await findRows(config, tasks[task].rows, where), where, config.benchmarkRoots)
+        : await pinFile(config, rows, where)
+    const settings = {
+      task,
+      version: tasks[task].version,
+      limit: limit ?? null,
+      rowsSha256,
+      fewShot: 0,
+      dialect: 'LM_EVAL',
+      dtype: 'FLOAT32',
+    } as const
+    return { settings, rows: path }
+  })
+  return together(pinned)
+}
+
+async function findRows(config: Config, name: string, at: readonly string[]): Promise<string> {
+  for (const root of config.benchmarkRoots) {
+    const file = join(root, name)
+    if (await access(file).then(() => true, () => false)) return file
+  }
+  const message = `expected ${name} in ${config.benchmarkRoots.join(' or ')}; give its path as rows, or set ODDSMITH_BENCHMARKS`
+  throw new InvalidInput([{ path: at, message }])
+}
+
+/** The same weights at another place are the same model; where they were seen last is where the next run looks. */
+async function keepModel(tx: Db, { path, name, revision, family, parameters, dtype }: PinnedModel): Promise<string> {
+  const [row] = await tx
+    .insert(baseModels)
+    .values({ path, name, revision, family, parameters, dtype })
+    .onConflictDoUpdate({ target: baseModels.revision, set: { path } })
+    .returning({ id: baseModels.id })
+  return row!.id
+}
+
+async function keepDataset(tx: Db, { path, name, sha256, bytes }: PinnedFile): Promise<string> {
+  const [row] = await tx
+    .insert(datasets)
+    .values({ path, name, sha256, bytes })
+    .onConflictDoUpdate({ target: datasets.sha256, set: { path } })
+    .returning({ id: datasets.id })
+  return row!.id
+}
+
+async function findAdapter(db: Db, id: string) {
+  const adapter = await db.query.adapters.findFirst({ where: { id }, with: { baseModel: true } })
+  if (adapter === undefined) throw new NotFound(`no adapter ${id}`)
+  return { ...adapter, baseModel: adapter.baseModel! }
+}
+
+/** All of them, or one InvalidInput with the issues of all. */
+async function together<T extends readonly unknown[]>(promises: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const settled = await Promise.allSettled(promises as readonly Promise<unknown>[])
+  const failed = settled.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown)
+  const other = failed.find((reason) => !(reason instanceof InvalidInput))
+  if (other !== undefined) throw other
+  const issues: Issue[] = (failed as InvalidInput[]).flatMap((problem) => [...problem.issues])
+  if (issues.length > 0) throw new InvalidInput(issues)
+  return settled.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
+}

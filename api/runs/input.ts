@@ -1,0 +1,76 @@
+/** What a client says to start a run; defaults and limits are those of the spec. */
+import { z } from 'zod'
+import { DatasetRef, Engine, LoraSpec, Recipe } from '#schema/spec.ts'
+import { taskNames, type TaskName } from '#schema/tasks.ts'
+import { InvalidInput } from '../problem.ts'
+
+const TaskInput = z.strictObject({
+  task: z.enum(taskNames as [TaskName, ...TaskName[]], { error: ({ input }) => `expected one of ${taskNames.join(', ')}, got "${String(input)}"` }),
+  /** First rows only. */
+  limit: z.number().int().positive().max(10_000_000).optional(),
+  /** The task's rows file; by default it is looked for under the benchmark roots. */
+  rows: z.string().optional(),
+})
+export type TaskInput = z.infer<typeof TaskInput>
+
+const Tasks = z
+  .array(TaskInput)
+  .max(50)
+  .refine((tasks) => new Set(tasks.map(({ task }) => task)).size === tasks.length, { error: 'expected each task once' })
+
+const common = {
+  idempotencyKey: z.string().min(1).max(200),
+  name: z.string().trim().min(1).max(200).optional(),
+  engine: Engine.strict().prefault({}),
+  /** Higher runs start first. */
+  priority: z.number().int().min(-1000).max(1000).default(0),
+  maxAttempts: z.number().int().min(1).max(100).optional(),
+}
+const ModelInput = z.strictObject({ path: z.string() })
+
+const TrainSchema = z.strictObject({
+  ...common,
+  model: ModelInput,
+  dataset: DatasetRef.omit({ sha256: true }).strict(),
+  recipe: Recipe.strict().prefault({}),
+  lora: LoraSpec.strict().prefault({}),
+  evaluate: z.strictObject({ tasks: Tasks }).optional(),
+})
+
+const EvaluateSchema = z
+  .strictObject({
+    ...common,
+    model: ModelInput.optional(),
+    adapterId: z.guid({ error: 'expected an adapter id' }).optional(),
+    tasks: Tasks.min(1),
+  })
+  .refine(({ model, adapterId }) => model !== undefined || adapterId !== undefined, {
+    error: 'expected a model or an adapter',
+    path: ['model'],
+  })
+
+/** A missing value may also be said by null, as GraphQL clients do. */
+type Loose<T> = T extends readonly (infer U)[]
+  ? readonly Loose<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: Loose<T[K]> | (undefined extends T[K] ? null : never) }
+    : T
+
+export type TrainInput = Loose<z.input<typeof TrainSchema>>
+export type EvaluateInput = Loose<z.input<typeof EvaluateSchema>>
+
+export const parseTrainInput = (input: TrainInput) => parse(TrainSchema, input)
+export const parseEvaluateInput = (input: EvaluateInput) => parse(EvaluateSchema, input)
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(withoutNulls(input))
+  if (parsed.success) return parsed.data
+  throw new InvalidInput(parsed.error.issues.map(({ path, message }) => ({ path: path.map(String), message })))
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls)
+  if (value === null || typeof value !== 'object') return value
+  const present = Object.entries(value).filter(([, inner]) => inner !== null && inner !== undefined)
+  return Object.fromEntries(present.map(([key, inner]) => [key, withoutNulls(inner)]))
+}

@@ -1,0 +1,89 @@
+/** What a runtime is told to do: built from the run when the runtime asks, less what is already there. */
+import { and, asc, desc, eq, inArray, isNotNull } from 'drizzle-orm'
+import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
+import { adapters, artifacts, evaluations, events } from '#schema/tables.ts'
+import type { Context } from '../context.ts'
+import type { Db } from '../database.ts'
+import { reusable } from '../evaluation/reuse.ts'
+import { settingsHash } from '../evaluation/settings.ts'
+import type { Run } from './run.ts'
+
+/** Every score that the run's spec asks for. `key` is `<subject>:<task>`. */
+export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
+  const subjects: Subject[] = spec.kind === 'TRAIN' ? ['BASE', 'ADAPTER'] : [spec.adapter === null ? 'BASE' : 'ADAPTER']
+  return spec.evaluate.flatMap(({ settings, rows }) =>
+    subjects.map((subject) => ({ key: `${subject}:${settings.task}`, subject, settings, rows })),
+  )
+}
+
+/** The adapter row that a run's ADAPTER orders score: made by this run, or named by its spec. */
+export async function adapterOf(db: Db, run: Run): Promise<typeof adapters.$inferSelect | null> {
+  const mine = run.spec.kind === 'TRAIN' ? eq(adapters.runId, run.id) : eq(adapters.id, run.adapterId ?? run.id)
+  const [adapter] = await db.select().from(adapters).where(mine)
+  return adapter ?? null
+}
+
+/** Orders that neither this run nor, under the same settings, another one has finished. */
+export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
+  const adapter = await adapterOf(db, run)
+  const open: EvaluationOrder[] = []
+  for (const order of orders(run)) {
+    const [mine] = await db
+      .select({ id: evaluations.id })
+      .from(evaluations)
+      .where(and(eq(evaluations.runId, run.id), eq(evaluations.key, order.key), isNotNull(evaluations.finishedAt)))
+    if (mine !== undefined) continue
+    const adapterId = order.subject === 'BASE' ? null : (adapter?.id ?? null)
+    const known = order.subject === 'BASE' || adapterId !== null
+    const wanted = { baseModelId: run.baseModelId, adapterId, settingsHash: settingsHash(order.settings) }
+    if (known && (await reusable(db, wanted)) !== null) continue
+    open.push(order)
+  }
+  return open
+}
+
+export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): Promise<Job> {
+  const { db, config } = ctx
+  const adapter = await adapterOf(db, run)
+  const spec = { ...run.spec, engine: { ...run.spec.engine, threads: run.spec.engine.threads ?? config.threads } }
+  return {
+    runId: run.id,
+    attempt: run.attempt,
+    spec,
+    checkpoint: adapter === null ? await newestCheckpoint(db, run.id) : null,
+    adapter: adapter === null ? [] : await adapterFiles(db, adapter.runId),
+    evaluations: await openOrders(db, run),
+    leaseSeconds: config.leaseSeconds,
+  }
+}
+
+/** The artifact of the last checkpoint event whose file is still kept. */
+async function newestCheckpoint(db: Db, runId: string): Promise<ArtifactRef | null> {
+  const said = await db
+    .select({ body: events.body })
+    .from(events)
+    .where(and(eq(events.runId, runId), eq(events.source, 'RUNTIME'), eq(events.type, 'checkpoint')))
+    .orderBy(desc(events.cursor))
+    .limit(2)
+  for (const { body } of said) {
+    const [row] = await db.select().from(artifacts).where(eq(artifacts.id, body['artifact'] as string))
+    if (row !== undefined) return toRef(row)
+  }
+  return null
+}
+
+async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
+  const [said] = await db
+    .select({ body: events.body })
+    .from(events)
+    .where(and(eq(events.runId, runId), eq(events.source, 'RUNTIME'), eq(events.type, 'adapter')))
+    .orderBy(desc(events.cursor))
+    .limit(1)
+  if (said === undefined) return []
+  const ids = said.body['artifacts'] as string[]
+  return (await db.select().from(artifacts).where(inArray(artifacts.id, ids)).orderBy(asc(artifacts.name))).map(toRef)
+}
+
+export const toRef = ({ id, kind, name, sha256, bytes, step }: typeof artifacts.$inferSelect): ArtifactRef => ({
+  ...{ id, kind, name, sha256, bytes, step },
+})

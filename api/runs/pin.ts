@@ -1,0 +1,110 @@
+/** Pinning: what a path holds right now, by content, so that a spec means the same thing for ever. */
+import { open, readFile, readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { z } from 'zod'
+import { families, isFamily, type Family } from '#schema/families.ts'
+import { sha256 } from '../canonical.ts'
+import type { Config } from '../env.ts'
+import { InvalidInput } from '../problem.ts'
+import { fingerprint } from './fingerprint.ts'
+import { insideRoots } from './paths.ts'
+
+export type PinnedModel = {
+  /** Real path of the directory. */
+  readonly path: string
+  readonly name: string
+  readonly revision: string
+  readonly family: Family
+  readonly parameters: number
+  /** Of most of its parameters, as safetensors names it: F32, BF16, … */
+  readonly dtype: string
+}
+
+export type PinnedFile = { readonly path: string; readonly name: string; readonly sha256: string; readonly bytes: number }
+
+/** Files that change what a model computes or how text becomes tokens. */
+const meaningful = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
+
+/**
+ * A directory in Hugging Face layout. The revision is the sha256 over `<file name> <sha256>` lines, sorted by name, of
+ * config, tokenizer, chat template and weights: it does not change when the directory moves.
+ */
+export async function pinModel(config: Config, path: string, at: readonly string[]): Promise<PinnedModel> {
+  const directory = await insideRoots(config.roots, path, 'directory', at)
+  const wrong = (message: string) => new InvalidInput([{ path: at, message: `${directory}: ${message}` }])
+  const listed = (await readdir(directory)).sort()
+  const weights = listed.filter((name) => name.endsWith('.safetensors'))
+  const names = listed.filter(
+    (name) => meaningful.includes(name) || name.endsWith('.safetensors') || name.endsWith('.safetensors.index.json'),
+  )
+  for (const needed of ['config.json', 'tokenizer.json']) {
+    if (!names.includes(needed)) throw wrong(`expected a model in Hugging Face layout; there is no ${needed}`)
+  }
+  if (weights.length === 0) throw wrong('expected a model in Hugging Face layout; there is no .safetensors file')
+  // The Hub's cache keeps links to blobs: each must stay inside the roots as well.
+  const files = new Map<string, string>()
+  for (const name of names) files.set(name, await insideRoots(config.roots, join(directory, name), 'file', at))
+
+  const family = await familyOf(files.get('config.json')!, wrong)
+  const totals = new Map<string, number>()
+  for (const name of weights) {
+    const counts = await countParameters(files.get(name)!).catch((cause: Error) => {
+      throw wrong(`${name}: ${cause.message}`)
+    })
+    for (const [dtype, count] of counts) totals.set(dtype, (totals.get(dtype) ?? 0) + count)
+  }
+  const lines: string[] = []
+  for (const [name, file] of files) lines.push(`${name} ${(await fingerprint(config.home, file)).sha256}\n`)
+  const [dtype] = [...totals].reduce((most, other) => (other[1] > most[1] ? other : most), ['none', 0])
+  return {
+    path: directory,
+    name: basename(directory),
+    revision: sha256(lines.join('')),
+    family,
+    parameters: [...totals.values()].reduce((sum, count) => sum + count, 0),
+    dtype,
+  }
+}
+
+export async function pinFile(config: Config, path: string, at: readonly string[], roots = config.roots): Promise<PinnedFile> {
+  const file = await insideRoots(roots, path, 'file', at)
+  return { path: file, name: basename(file), ...(await fingerprint(config.home, file)) }
+}
+
+const ModelConfig = z.looseObject({ model_type: z.string() })
+
+async function familyOf(file: string, wrong: (message: string) => InvalidInput): Promise<Family> {
+  const parsed = await readFile(file, 'utf8').then((text) => ModelConfig.safeParse(JSON.parse(text))).catch(() => null)
+  if (!parsed?.success) throw wrong('config.json: expected a JSON object with model_type')
+  const { model_type } = parsed.data
+  if (!isFamily(model_type)) {
+    throw wrong(`config.json: expected model_type ${Object.keys(families).join(' or ')}, got "${model_type}"`)
+  }
+  return model_type
+}
+
+const Header = z.record(z.string(), z.looseObject({ dtype: z.string().optional(), shape: z.array(z.number()).optional() }))
+
+/** Elements by dtype, from the header alone: 8 bytes of little-endian length, then JSON. */
+async function countParameters(file: string): Promise<Map<string, number>> {
+  const handle = await open(file)
+  try {
+    const start = await handle.read(Buffer.alloc(8), 0, 8, 0)
+    const { size } = await handle.stat()
+    const length = start.bytesRead === 8 ? Number(start.buffer.readBigUInt64LE()) : Infinity
+    if (length > Math.min(size - 8, 100 << 20)) throw new Error(`expected a safetensors header, got a file of ${size} bytes`)
+    const { buffer } = await handle.read(Buffer.alloc(length), 0, length, 8)
+    const header = Header.parse(JSON.parse(buffer.toString('utf8')))
+    const counts = new Map<string, number>()
+    for (const { dtype, shape } of Object.values(header)) {
+      if (dtype === undefined || shape === undefined) continue
+      counts.set(dtype, (counts.get(dtype) ?? 0) + shape.reduce((product, n) => product * n, 1))
+    }
+    return counts
+  } catch (cause) {
+    if (cause instanceof z.ZodError || cause instanceof SyntaxError) throw new Error('expected a safetensors header in JSON', { cause })
+    throw cause
+  } finally {
+    await handle.close()
+  }
+}
