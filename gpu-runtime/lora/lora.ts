@@ -1,0 +1,73 @@
+/** LoRA (Hu et al. 2021): y = x Wᵀ + (alpha / r) (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
+import type { LoraSpec } from '#schema/spec.ts'
+import { add, keep, matmul, trainable } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { LlamaConfig } from '../models/config.ts'
+import { frozen, type Parts } from '../models/llama.ts'
+import { stream as noise } from '../random.ts'
+
+/** One adapted linear. */
+export type Site = { readonly path: string; readonly in: number; readonly out: number }
+
+/** The adapted linears in the order in which their matrices lie in the flat vector: layer by layer, A before B. */
+export function sites({ layers, hidden, heads, kvHeads, headDim, intermediate }: LlamaConfig, { targetModules }: Pick<LoraSpec, 'targetModules'>): Site[] {
+  const shapes = {
+    q_proj: ['self_attn', hidden, heads * headDim],
+    k_proj: ['self_attn', hidden, kvHeads * headDim],
+    v_proj: ['self_attn', hidden, kvHeads * headDim],
+    o_proj: ['self_attn', heads * headDim, hidden],
+    gate_proj: ['mlp', hidden, intermediate],
+    up_proj: ['mlp', hidden, intermediate],
+    down_proj: ['mlp', intermediate, hidden],
+  } as const
+  return Array.from({ length: layers }, (_, i) =>
+    Object.entries(shapes)
+      .filter(([name]) => (targetModules as readonly string[]).includes(name))
+      .map(([name, [block, from, to]]) => ({ path: `model.layers.${i}.${block}.${name}`, in: from, out: to }))).flat()
+}
+
+/** PEFT's key of a matrix in adapter_model.safetensors. */
+export const key = (path: string, matrix: 'A' | 'B'): string => `base_model.model.${path}.lora_${matrix}.weight`
+
+export type Lora = {
+  readonly parts: Parts
+  /** In flat order: A [r, in], B [out, r] of each site. */
+  readonly trainables: readonly Tensor[]
+}
+
+export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
+  const matrices = new Map(sites(config, spec).map((s) => [s.path, {
+    a: trainable(key(s.path, 'A'), [spec.r, s.in]),
+    b: trainable(key(s.path, 'B'), [s.out, spec.r]),
+  }]))
+  return {
+    parts: {
+      ...frozen,
+      linear(path, x, out) {
+        const base = frozen.linear(path, x, out)
+        const found = matrices.get(path)
+        if (!found) return base
+        const low = keep(matmul(x, found.a, { transB: true })) // [N, r]
+        return add(base, matmul(low, found.b, { transB: true, scale: spec.alpha / spec.r }))
+      },
+    },
+    trainables: [...matrices.values()].flatMap(({ a, b }) => [a, b]),
+  }
+}
+
+export const parameterCount = (trainables: readonly Tensor[]): number =>
+  trainables.reduce((n, t) => n + t.shape.reduce<number>((a, d) => a * (d as number), 1), 0)
+
+/** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
+export function initial(config: LlamaConfig, spec: LoraSpec, seed: number): Float32Array<ArrayBuffer> {
+  const all = sites(config, spec)
+  const flat = new Float32Array(all.reduce((n, s) => n + spec.r * (s.in + s.out), 0))
+  let at = 0
+  for (const site of all) {
+    const random = noise(seed, `lora/${site.path}`)
+    const bound = 1 / Math.sqrt(site.in)
+    for (let i = 0; i < spec.r * site.in; i++) flat[at++] = (2 * random.uniform(i) - 1) * bound
+    at += spec.r * site.out
+  }
+  return flat
+}

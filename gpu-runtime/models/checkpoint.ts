@@ -1,0 +1,47 @@
+/** A checkpoint on disk as the engine reads it: its configuration, and where each weight lies. */
+import { join } from 'node:path'
+import { FormatError } from '../error.ts'
+import { openModel } from '../files/modelDirectory.ts'
+import { readTensor, type TensorInfo } from '../files/safetensors.ts'
+import type { StoredWeight } from '../onnx/emit.ts'
+import { parseConfig, type LlamaConfig } from './config.ts'
+
+export type Checkpoint = {
+  readonly directory: string
+  readonly config: LlamaConfig
+  readonly tensors: ReadonlyMap<string, TensorInfo>
+  /** Throws FormatError when the checkpoint has no such tensor or its type cannot be computed with. */
+  weight(name: string): StoredWeight
+}
+
+const dtypes = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' } as const
+
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  const { config: json, tensors, directory: absolute } = await openModel(directory)
+  const config = parseConfig(json, join(absolute, 'config.json'))
+  return {
+    directory: absolute,
+    config,
+    tensors,
+    weight(name) {
+      const info = tensors.get(name)
+      if (!info) throw new FormatError(`${absolute}: tensor "${name}" is missing`)
+      const dtype = dtypes[info.dtype as keyof typeof dtypes]
+      if (!dtype) throw new FormatError(`${info.file}: tensor "${name}" is ${info.dtype}, expected ${Object.keys(dtypes).join(', ')}`)
+      return { file: info.file, offset: info.offset, bytes: info.bytes, shape: info.shape, dtype }
+    },
+  }
+}
+
+/** The mean row of the vocabulary's matrix [hidden]: a hidden state times it is the mean of that position's logits. */
+export async function meanHeadRow({ config, tensors, directory }: Checkpoint): Promise<Float32Array> {
+  const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight'
+  const info = tensors.get(name)
+  if (!info) throw new FormatError(`${directory}: tensor "${name}" is missing`)
+  const rows = await readTensor(info)
+  const sum = new Float64Array(config.hidden)
+  for (let at = 0; at < rows.length; at += config.hidden) {
+    for (let i = 0; i < config.hidden; i++) sum[i]! += rows[at + i]!
+  }
+  return Float32Array.from(sum, (s) => s / config.vocabulary)
+}

@@ -1,0 +1,85 @@
+/** Llama (Touvron et al. 2023; grouped-query attention and Llama-3 rotary scaling included) on a forest of segments. */
+import { mulDims } from '../tensor/dim.ts'
+import {
+  add, call, concat, group, keep, matmul, mul, reshape, rmsNorm, rope, rows, silu, softmax, ungroup, weight,
+} from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { LlamaConfig } from './config.ts'
+import { spread, type Stream } from './forest.ts'
+
+/**
+ * Where the numbers come from. `parameter` gives a tensor by its name in the checkpoint; `linear` applies the projection at a
+ * path, whose weight is `path.weight` [out, in]: the plain one for a base model, LoRA's for training.
+ */
+export type Parts = {
+  parameter(name: string, shape: readonly number[]): Tensor
+  linear(path: string, x: Tensor, out: number): Tensor
+}
+
+/** Parts of a frozen checkpoint. */
+export const frozen: Parts = {
+  parameter: weight,
+  linear: (path, x, out) => matmul(x, weight(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
+}
+
+export type Forward = {
+  /** Final hidden states, normed: [N, hidden]. */
+  readonly hidden: Tensor
+  /** The vocabulary's matrix [V, hidden]: logits are hidden · headᵀ. */
+  readonly head: Tensor
+}
+
+export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forward {
+  const { layers, hidden, vocabulary, normEpsilon, tiedHead } = config
+  const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
+  let x = rows(embedding, stream.ids) // [N, hidden]
+  const biases = stream.levels.map((l) => l.bias)
+  for (let i = 0; i < layers; i++) {
+    const path = `model.layers.${i}`
+    x = call(path, [x, ...biases], (y, ...masks) => [layer(config, stream, parts, path, y!, masks)])[0]!
+  }
+  return {
+    hidden: rmsNorm(x, parts.parameter('model.norm.weight', [hidden]), normEpsilon),
+    head: tiedHead ? embedding : parts.parameter('lm_head.weight', [vocabulary, hidden]),
+  }
+}
+
+function layer(config: LlamaConfig, stream: Stream, parts: Parts, path: string, x: Tensor, biases: readonly Tensor[]): Tensor {
+  const { hidden, intermediate, normEpsilon } = config
+  const norm = (name: string, y: Tensor) => rmsNorm(y, parts.parameter(`${path}.${name}.weight`, [hidden]), normEpsilon)
+
+  const attended = attention(config, stream, parts, `${path}.self_attn`, norm('input_layernorm', x), biases)
+  const middle = keep(add(x, attended))
+
+  const n = norm('post_attention_layernorm', middle)
+  const gate = keep(parts.linear(`${path}.mlp.gate_proj`, n, intermediate))
+  const up = keep(parts.linear(`${path}.mlp.up_proj`, n, intermediate))
+  return add(middle, parts.linear(`${path}.mlp.down_proj`, mul(silu(gate), up), hidden))
+}
+
+function attention(
+  { heads, kvHeads, headDim, hidden }: LlamaConfig, stream: Stream, { linear }: Parts, path: string, x: Tensor, biases: readonly Tensor[],
+): Tensor {
+  const { cos, sin, levels, queryInverse, keyInverse } = stream
+  const [n] = x.shape
+  const split = (y: Tensor, count: number) => reshape(y, [mulDims(n!, count), headDim]) // [N·count, D]
+  const queryRows = levels.map((l) => l.queries)
+  const keyRows = levels.map((l) => l.keys)
+
+  const q = split(rope(linear(`${path}.q_proj`, x, heads * headDim), cos, sin, heads), heads)
+  const k = split(rope(linear(`${path}.k_proj`, x, kvHeads * headDim), cos, sin, kvHeads), kvHeads)
+  const v = split(linear(`${path}.v_proj`, x, kvHeads * headDim), kvHeads)
+  const queries = group(q, queryRows, queryInverse).map(keep) // [G, K, C.., gT, D]
+  const keys = group(k, keyRows, keyInverse).map(keep)        // [G, K, C.., T, D]
+  const values = group(v, keyRows, keyInverse).map(keep)
+
+  const outputs = levels.map(({ branches, length }, l) => {
+    const path = (xs: readonly Tensor[]) => concat(xs.slice(0, l + 1).map((y) => spread(y, branches)), 2 + branches.length)
+    const scores = matmul(queries[l]!, path(keys), { transB: true, scale: headDim ** -0.5 }) // [G, K, C.., gT, T0+..+T]
+    const wide = [...scores.shape.slice(0, -2), heads / kvHeads, length, scores.shape.at(-1)!]
+    const masked = reshape(add(reshape(scores, wide), biases[l]!), scores.shape)
+    return matmul(softmax(masked), path(values)) // [G, K, C.., gT, D]
+  })
+  const merged = keep(reshape(ungroup(outputs, queryRows, queryInverse), [n!, heads * headDim]))
+  return linear(`${path}.o_proj`, merged, hidden)
+}

@@ -1,0 +1,101 @@
+/**
+ * Predictions: which positions get a vocabulary projection (sources) and which token's log-probability is wanted from each
+ * (targets). A position may be asked for several tokens: the last token of a prompt predicts the first of every branch. The
+ * first wish of each source is in round 0, in the sources' order; a second goes to round 1, so that within a round no source
+ * comes twice and the way back is a plain gather.
+ *
+ *   stream     [ p0 p1 p2 | c0 c1 | r0 | · ]        sources  [ p0 p1 p2 c0 r0 · ]
+ *   round 0    p0→p1  p1→p2  p2→c0  c0→c1  r0→r1    round 1  p2→r0  ·
+ */
+import { addDims, mulDims } from '../tensor/dim.ts'
+import { add, concat, input, logSumExpVocabulary, mul, reshape, rows, sub, sum, uniqueRows } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { integers, type Feeds } from '../onnx/engine.ts'
+import type { Forward } from './llama.ts'
+import type { Layout } from './forest.ts'
+
+export type Target = { readonly source: number; readonly token: number }
+
+/** Rows of one chunk of the vocabulary projection at most. */
+const chunkRows = 512
+
+/** log p of each target, in the order that `place` returns: [R·S + A, 1]. */
+export function logProbabilities({ hidden, head }: Forward): Tensor {
+  const width = hidden.shape[1]!
+  const list = mulDims('R', 'S')
+  const sources = reshape(input('sources', ['S', 'R'], 'int64'), [list])
+  const h = uniqueRows(hidden, sources, input('sourceInverse', ['N'], 'int64')) // [R·S, D]
+  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
+  const again = [input('again', ['A'], 'int64'), input('againInverse', [list], 'int64')] as const
+  const logit = (x: Tensor, target: Tensor) => sum(mul(x, rows(head, target)), [1])
+  return concat([
+    sub(logit(h, input('targets', [list], 'int64')), lse),
+    sub(logit(uniqueRows(h, ...again), input('againTargets', ['A'], 'int64')), uniqueRows(lse, ...again)),
+  ], 0)
+}
+
+/** The symbols' sum: how many log-probabilities a graph returns. */
+export const predictionCount = addDims(mulDims('R', 'S'), 'A')
+
+export type Predictions = {
+  readonly feeds: Feeds
+  /** Where target i's log-probability is in the result. */
+  readonly index: readonly number[]
+  /** Length of the result, padding included. */
+  readonly count: number
+}
+
+/** Sort targets into rounds. At most two targets a source: the graph has two rounds. */
+export function place(layout: Layout, targets: readonly Target[]): Predictions {
+  const first = new Map<number, number>()
+  const order: number[] = []
+  const second: number[] = []
+  const seconds = new Map<number, number>()
+  targets.forEach(({ source }, i) => {
+    if (!first.has(source)) {
+      first.set(source, order.length)
+      order.push(i)
+    } else if (!seconds.has(source)) {
+      seconds.set(source, second.length)
+      second.push(i)
+    } else {
+      throw new Error(`internal: a third target for source ${source}`)
+    }
+  })
+  // One place for the blank, and chunks of equal size.
+  const chunks = Math.ceil((order.length + 1) / chunkRows)
+  const rowsPerChunk = Math.ceil((order.length + 1) / chunks)
+  const length = chunks * rowsPerChunk
+  const sources = new Float64Array(length).fill(layout.blank)
+  const tokens = new Float64Array(length)
+  const sourceInverse = new Float64Array(layout.tokens).fill(length - 1)
+  order.forEach((target, at) => {
+    sources[at] = targets[target]!.source
+    tokens[at] = targets[target]!.token
+    sourceInverse[targets[target]!.source] = at
+  })
+  const again = new Float64Array(second.length + 1).fill(length - 1)
+  const againTokens = new Float64Array(second.length + 1)
+  const againInverse = new Float64Array(length).fill(second.length)
+  const index = new Array<number>(targets.length)
+  order.forEach((target, at) => (index[target] = at))
+  second.forEach((target, at) => {
+    const row = first.get(targets[target]!.source)!
+    again[at] = row
+    againTokens[at] = targets[target]!.token
+    againInverse[row] = at
+    index[target] = length + at
+  })
+  return {
+    feeds: {
+      sources: integers(sources, [chunks, rowsPerChunk]),
+      sourceInverse: integers(sourceInverse),
+      targets: integers(tokens),
+      again: integers(again),
+      againInverse: integers(againInverse),
+      againTargets: integers(againTokens),
+    },
+    index,
+    count: length + again.length,
+  }
+}

@@ -1,0 +1,147 @@
+/** The training step: its graph, and the feeds of one run from token pairs. */
+import type { LoraSpec, Recipe } from '#schema/spec.ts'
+import type { Pair } from '../data/pair.ts'
+import { lora } from '../lora/lora.ts'
+import type { Checkpoint } from '../models/checkpoint.ts'
+import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
+import { llama } from '../models/llama.ts'
+import { logProbabilities, place, predictionCount, type Target } from '../models/predictions.ts'
+import { emit, type Emitted, type Program } from '../onnx/emit.ts'
+import { floats, type Feeds, type Outputs } from '../onnx/engine.ts'
+import { gradient, type Recompute } from '../tensor/gradient.ts'
+import { constant, input, matmul } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { LlamaConfig } from '../models/config.ts'
+import { orpo } from './orpo.ts'
+
+/** prompt > { chosen, rejected } */
+const depth = 2
+
+export function stepProgram(config: LlamaConfig, spec: LoraSpec, beta: number, recompute: Recompute): Program {
+  const { parts, trainables } = lora(config, spec)
+  const forward = llama(config, stream(config, depth), parts)
+  const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(logProbabilities(forward), predictionCount, beta)
+  // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
+  const meanLogits = matmul(forward.hidden, input('meanHeadRow', [config.hidden, 1]))
+  const gradients = gradient(new Map([[loss, constant(1)]]), trainables, recompute) as Tensor[]
+  return { outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits }, trainables, gradients }
+}
+
+export const stepGraph = ({ config, weight }: Checkpoint, spec: LoraSpec, beta: number, recompute: Recompute): Emitted =>
+  emit(stepProgram(config, spec, beta, recompute), weight)
+
+/** Losses are means over this many terms: of one logical micro-batch, times the number of micro-batches in a step. */
+export type Denominators = {
+  /** Predicted tokens in the NLL of the pair's micro-batch. */
+  readonly nllTokens: number
+  /** Pairs in the pair's micro-batch. */
+  readonly pairs: number
+  readonly accumulation: number
+}
+
+/** Tokens that the NLL of a pair covers. The first token of the prompt is not predicted. */
+export const nllTokens = ({ prompt, chosen }: Pair, nll: Recipe['nll']): number =>
+  nll === 'CHOSEN' ? chosen.length : prompt.length - 1 + chosen.length
+
+/** Tokens of a pair on the stream: the prompt once, answers without their last token, from which nothing is predicted. */
+export const streamTokens = ({ prompt, chosen, rejected }: Pair): number => prompt.length + chosen.length + rejected.length - 2
+
+export type Prepared = {
+  readonly feeds: Feeds
+  readonly pairs: readonly Pair[]
+  readonly tokens: number
+  /** Stream rows [from, to) whose logits belong to the chosen and the rejected side of each pair. */
+  readonly sides: readonly { readonly chosen: readonly Range[]; readonly rejected: readonly Range[] }[]
+}
+type Range = readonly [from: number, to: number]
+
+/** Lay out pairs for one run; each pair carries the denominators of its logical micro-batch. */
+export function prepare(
+  config: LlamaConfig, pairs: readonly Pair[], denominators: readonly Denominators[], nll: Recipe['nll'], meanHeadRow: Float32Array,
+): Prepared {
+  const roots = pairs.map(({ prompt, chosen, rejected }): Segment => ({
+    ids: prompt,
+    children: [{ ids: chosen.slice(0, -1) }, { ids: rejected.slice(0, -1) }],
+  }))
+  const placed = layout(config, roots, depth, 0)
+  const targets: Target[] = []
+  const spans = pairs.map(({ prompt, chosen, rejected }, i) => {
+    const root = placed.roots[i]!
+    const from = targets.length
+    for (let t = 1; t < prompt.length; t++) targets.push({ source: root.start + t - 1, token: prompt[t]! })
+    const answers = [chosen, rejected].map((answer, side): Range => {
+      const start = targets.length
+      const branch = root.children[side]!
+      answer.forEach((token, t) => targets.push({ source: t === 0 ? root.start + root.length - 1 : branch.start + t - 1, token }))
+      return [start, targets.length]
+    })
+    return { prompt: [from, answers[0]![0]] as Range, chosen: answers[0]!, rejected: answers[1]! }
+  })
+  const { feeds, index, count } = place(placed, targets)
+  const nllWeights = new Float32Array(count)
+  const chosenWeights = new Float32Array(pairs.length * count)
+  const rejectedWeights = new Float32Array(pairs.length * count)
+  const pairWeights = new Float32Array(pairs.length)
+  const fill = (weights: Float32Array, [from, to]: Range, value: number, offset = 0) => {
+    for (let i = from; i < to; i++) weights[offset + index[i]!] = value
+  }
+  pairs.forEach((pair, b) => {
+    const { nllTokens: n, pairs: size, accumulation } = denominators[b]!
+    const { prompt, chosen, rejected } = spans[b]!
+    if (nll === 'PROMPT_AND_CHOSEN') fill(nllWeights, prompt, 1 / (n * accumulation))
+    fill(nllWeights, chosen, 1 / (n * accumulation))
+    fill(chosenWeights, chosen, 1 / pair.chosen.length, b * count)
+    fill(rejectedWeights, rejected, 1 / pair.rejected.length, b * count)
+    pairWeights[b] = 1 / (size * accumulation)
+  })
+  const rows = ({ start, length }: Placed): Range => [start, start + length]
+  return {
+    feeds: {
+      ...placed.feeds,
+      ...feeds,
+      nllWeights: floats(nllWeights),
+      chosenWeights: floats(chosenWeights, [pairs.length, count]),
+      rejectedWeights: floats(rejectedWeights, [pairs.length, count]),
+      pairWeights: floats(pairWeights),
+      meanHeadRow: floats(meanHeadRow, [config.hidden, 1]),
+    },
+    pairs,
+    tokens: placed.tokens - 1,
+    sides: placed.roots.map((root) => ({
+      chosen: [rows(root), rows(root.children[0]!)],
+      rejected: [rows(root), rows(root.children[1]!)],
+    })),
+  }
+}
+
+/** What one pair contributed to the metrics of its micro-batch. */
+export type PairOutcome = {
+  readonly chosen: number
+  readonly rejected: number
+  readonly logOdds: number
+  readonly ratio: number
+  /** Sums of mean logits over the side's predicting positions, and their number. */
+  readonly chosenLogits: Sum
+  readonly rejectedLogits: Sum
+}
+export type Sum = { readonly sum: number; readonly count: number }
+
+export function outcomes({ sides }: Prepared, outputs: Outputs): PairOutcome[] {
+  const logits = outputs.meanLogits!.data
+  const over = (ranges: readonly Range[]): Sum => {
+    let [sum, count] = [0, 0]
+    for (const [from, to] of ranges) {
+      for (let i = from; i < to; i++) sum += logits[i]!
+      count += to - from
+    }
+    return { sum, count }
+  }
+  return sides.map((side, b) => ({
+    chosen: outputs.chosen!.data[b]!,
+    rejected: outputs.rejected!.data[b]!,
+    logOdds: outputs.logOdds!.data[b]!,
+    ratio: outputs.ratio!.data[b]!,
+    chosenLogits: over(side.chosen),
+    rejectedLogits: over(side.rejected),
+  }))
+}

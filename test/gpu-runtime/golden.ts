@@ -1,0 +1,49 @@
+/** The golden files of test/golden, read for tests. Their README says where each number comes from. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { readHeader, readTensor } from '#gpu-runtime/files/safetensors.ts'
+import type { LoraSpec } from '#schema/spec.ts'
+
+const golden = resolve(import.meta.dirname, '../golden')
+export const shared = resolve(import.meta.dirname, '../..', process.env.ODDSMITH_SHARED ?? '../shared')
+
+export const cases = ['tiny', 'tiny-llama3', 'stories260K'] as const
+export type CaseName = (typeof cases)[number]
+
+export const modelOf = (name: CaseName): string =>
+  name === 'stories260K' ? join(shared, 'data/stories260K/hf-derived') : join(golden, name)
+
+/** A reason to skip, or false. */
+export const absent = (name: CaseName): string | false =>
+  existsSync(join(modelOf(name), 'config.json')) ? false : `no ${modelOf(name)}: set ODDSMITH_SHARED`
+
+type Pair = { prompt: number[]; chosen: number[]; rejected: number[] }
+type Values = Record<string, number>
+
+export type Golden = {
+  lora: { r: number; lora_alpha: number; target_modules: LoraSpec['targetModules'] }
+  ids: number[]
+  pairs: Pair[]
+  orpo: {
+    pairs: number[]
+    beta: number
+    metrics: Values
+    answer_nll: { loss: number; nll_loss: number }
+    per_pair: { chosen_logps: number[]; rejected_logps: number[]; log_odds: number[]; log_odds_ratio: number[] }
+    logits_means: { predicting: { chosen: number; rejected: number } }
+  }
+  training: { settings: Values; steps: (Values & { step: number })[]; clipped_steps: number[] }
+  choices: { context: number[]; continuations: { ids: number[]; sum: number; tokens: number[] }[] }[]
+}
+
+export const readJson = <T = Golden>(name: string): T => JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as T
+
+/** All tensors of a case by name, or those under a prefix with the prefix taken off. */
+export async function readTensors(name: CaseName, prefix = ''): Promise<Map<string, { data: Float32Array; shape: readonly number[] }>> {
+  const { tensors } = await readHeader(join(golden, `${name}.safetensors`))
+  const found = [...tensors.values()].filter((t) => t.name.startsWith(prefix))
+  return new Map(await Promise.all(found.map(async (t) => [t.name.slice(prefix.length), { data: await readTensor(t), shape: t.shape }] as const)))
+}
+
+export const loraOf = ({ lora }: Golden): LoraSpec =>
+  ({ r: lora.r, alpha: lora.lora_alpha, dropout: 0, targetModules: lora.target_modules })
