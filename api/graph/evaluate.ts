@@ -1,0 +1,40 @@
+/** evaluate: scores for a base model, or for an adapter on it. */
+import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
+import { createEvaluation } from '../runs/create.ts'
+import { builder } from './builder.ts'
+import { rowId } from './id.ts'
+import { EngineInput } from './recipe.ts'
+import { RunType } from './run.ts'
+import { EvaluateTaskInput } from './task.ts'
+import { ModelInput } from './train.ts'
+
+const EvaluateInput = builder.inputType('EvaluateInput', {
+  description: 'An evaluation. Give a model, or an adapter, whose model is then its own.',
+  fields: (t) => ({
+    idempotencyKey: t.string({ required: true, description: 'Any text of yours, 1 to 200 characters: the same key with the same input is the same run, with other input a Conflict.' }),
+    name: t.string({ description: 'What people will call the run. Default: made of subject and tasks.' }),
+    model: t.field({ type: ModelInput, description: 'The base model to score.' }),
+    adapterId: t.id({ description: 'The adapter to score.' }),
+    tasks: t.field({ type: [EvaluateTaskInput], required: true, description: 'The tasks, each once, at least one.' }),
+    engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
+    priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),
+    maxAttempts: t.int({ description: 'How often it may be started when runtimes are lost. Default: as this installation says.' }),
+  }),
+})
+
+builder.mutationField('evaluate', (t) =>
+  t.withAuth({ member: true }).drizzleField({
+    type: RunType,
+    description: 'Scores a base model or an adapter on benchmark tasks; what was scored before under the same settings is taken over.',
+    args: { input: t.arg({ type: EvaluateInput, required: true, description: 'What to score.' }) },
+    errors: {
+      types: [InvalidInput, NotFound, Conflict, LimitExceeded],
+      union: { name: 'EvaluateResult', description: 'What evaluate answers.' },
+    },
+    resolve: async (query, _root, { input: { adapterId, ...input } }, ctx) => {
+      const adapter = adapterId == null ? {} : { adapterId: rowId('Adapter', adapterId) }
+      const { id } = await createEvaluation(ctx, ctx.caller, { ...input, ...adapter })
+      return (await ctx.db.query.runs.findFirst(query({ where: { id } })))!
+    },
+  }),
+)

@@ -1,0 +1,21 @@
+/** The schema: every file that adds types to the builder, and the build. */
+import './account.ts'
+import './adapter.ts'
+import './artifact.ts'
+import './comparison.ts'
+import './curve.ts'
+import './dataset.ts'
+import './evaluate.ts'
+import './evaluation.ts'
+import './leaderboard.ts'
+import './model.ts'
+import './problem.ts'
+import './recipe.ts'
+import './run.ts'
+import './runEvent.ts'
+import './scalars.ts'
+import './task.ts'
+import './train.ts'
+import { builder } from './builder.ts'
+
+export const schema = builder.toSchema()
