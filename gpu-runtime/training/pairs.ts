@@ -1,0 +1,52 @@
+/** Token pairs of a dataset, by row. Tokenized once; ids are held in flat arrays, not as rows of text. */
+import { toPreference } from '../data/preference.ts'
+import { tokenizePair, type Lengths, type Pair } from '../data/pair.ts'
+import type { Rows } from '../data/rows.ts'
+import type { Text } from '../text/text.ts'
+
+export type Cuts = { readonly pairs: number; readonly tokens: number }
+
+/** What training asks of a dataset. */
+export type PairSource = {
+  readonly count: number
+  /** Throws FormatError naming the row when it is not a preference. */
+  get(row: number): Promise<Pair>
+}
+
+/** Get `rows` before training starts, so that a bad row is found now and not after an hour; counts what was cut. */
+export async function survey(pairs: PairSource, rows: Iterable<number>, signal: AbortSignal): Promise<Cuts> {
+  let [cutPairs, tokens] = [0, 0]
+  for (const row of rows) {
+    signal.throwIfAborted()
+    const { cut } = await pairs.get(row)
+    const lost = cut.prompt + cut.chosen + cut.rejected
+    cutPairs += Number(lost > 0)
+    tokens += lost
+  }
+  return { pairs: cutPairs, tokens }
+}
+
+export class Pairs implements PairSource {
+  readonly #rows: Rows
+  readonly #text: Text
+  readonly #lengths: Lengths
+  readonly #known = new Map<number, Pair>()
+
+  constructor(rows: Rows, text: Text, lengths: Lengths) {
+    this.#rows = rows
+    this.#text = text
+    this.#lengths = lengths
+  }
+
+  get count(): number {
+    return this.#rows.count
+  }
+
+  async get(row: number): Promise<Pair> {
+    const known = this.#known.get(row)
+    if (known) return known
+    const pair = tokenizePair(this.#text, toPreference(await this.#rows.read(row), row), this.#lengths)
+    this.#known.set(row, pair)
+    return pair
+  }
+}

@@ -1,0 +1,35 @@
+/** Which pairs each optimizer step takes: a pure function of the recipe, so that a resumed run goes on where it stopped. */
+import type { Recipe } from '#schema/spec.ts'
+import { stream } from '../random.ts'
+
+export type Plan = {
+  /** Optimizer steps in all, and per pass over the rows. */
+  readonly steps: number
+  readonly stepsPerEpoch: number
+  /** Micro-batches of step 1, 2, ..., as positions in the training rows. */
+  microBatches(step: number): number[][]
+}
+
+/**
+ * As transformers' Trainer counts: micro-batches of `batchSize`, the last of an epoch may be smaller; a step takes
+ * `accumulation` of them, the last step of an epoch what is left. Rows are shuffled anew for each epoch, or stay in order.
+ */
+export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
+  const { batchSize, accumulation, epochs, maxSteps, seed } = recipe
+  const batches = Math.ceil(rows / batchSize)
+  const stepsPerEpoch = Math.ceil(batches / accumulation)
+  const order = (epoch: number): ArrayLike<number> & Iterable<number> =>
+    shuffle ? stream(seed, `epoch/${epoch}`).shuffle(rows) : Array.from({ length: rows }, (_, i) => i)
+  let cached = { epoch: -1, rows: [] as number[] }
+  return {
+    steps: maxSteps ?? Math.ceil(epochs * stepsPerEpoch),
+    stepsPerEpoch,
+    microBatches(step) {
+      const epoch = Math.floor((step - 1) / stepsPerEpoch)
+      if (cached.epoch !== epoch) cached = { epoch, rows: [...order(epoch)] }
+      const first = ((step - 1) % stepsPerEpoch) * accumulation
+      return Array.from({ length: Math.min(accumulation, batches - first) }, (_, i) =>
+        cached.rows.slice((first + i) * batchSize, (first + i + 1) * batchSize))
+    },
+  }
+}
