@@ -75,6 +75,7 @@ export const Sample = z.object({
   question: z.string().max(600),
   answers: z.array(z.string().max(200)),
 })
+export type Choice = z.infer<typeof Choice>
 export type Sample = z.infer<typeof Sample>
 
 const body = {

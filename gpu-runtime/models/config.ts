@@ -1,4 +1,5 @@
 /** config.json of a Llama, checked field by field, and the frequencies of its rotary embedding. */
+import { families, isFamily } from '#schema/families.ts'
 import { FormatError } from '../error.ts'
 
 export type Rope = {
@@ -29,8 +30,6 @@ export type LlamaConfig = {
   readonly eosIds: readonly number[]
 }
 
-export const modelTypes = ['llama'] as const
-
 type Json = Readonly<Record<string, unknown>>
 
 /**
@@ -39,8 +38,8 @@ type Json = Readonly<Record<string, unknown>>
  */
 export function parseConfig(json: unknown, where: string): LlamaConfig {
   if (!isObject(json)) throw new FormatError(`${where}: expected a JSON object`)
-  if (!modelTypes.includes(json.model_type as (typeof modelTypes)[number]))
-    throw new FormatError(`${where}: model_type is ${show(json.model_type)}, expected one of ${modelTypes.join(', ')}`)
+  if (typeof json.model_type !== 'string' || !isFamily(json.model_type))
+    throw new FormatError(`${where}: model_type is ${show(json.model_type)}, expected one of ${Object.keys(families).join(', ')}`)
   const read = reader(json, where)
   refuse(json, where)
 
@@ -54,8 +53,6 @@ export function parseConfig(json: unknown, where: string): LlamaConfig {
   const headDim = read.count('head_dim', hidden / heads)
   if (headDim % 2 !== 0) throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number: rotary pairs`)
   const maxPositions = read.count('max_position_embeddings', 2048)
-  const vocabulary = read.count('vocab_size')
-  const ids = read.ids('eos_token_id')
 
   return {
     layers: read.count('num_hidden_layers'),
@@ -64,13 +61,13 @@ export function parseConfig(json: unknown, where: string): LlamaConfig {
     kvHeads,
     headDim,
     intermediate: read.count('intermediate_size'),
-    vocabulary,
+    vocabulary: read.count('vocab_size'),
     normEpsilon: read.positive('rms_norm_eps', 1e-6),
     rope: parseRope(json, where, maxPositions),
     tiedHead: read.flag('tie_word_embeddings', false),
     maxPositions,
     bosId: read.ids('bos_token_id')[0] ?? null,
-    eosIds: ids,
+    eosIds: read.ids('eos_token_id'),
   }
 }
 

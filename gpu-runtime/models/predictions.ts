@@ -34,6 +34,34 @@ export function logProbabilities({ hidden, head }: Forward): Tensor {
   ], 0)
 }
 
+/**
+ * log p of any targets, many from one source if need be, for scoring: [K]. Nothing here is differentiated, so sources are
+ * gathered as often as they are wanted, while each still has one logsumexp.
+ */
+export function scoredLogProbabilities({ hidden, head }: Forward): Tensor {
+  const list = mulDims('R', 'S')
+  const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [list])) // [R·S, D]
+  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', hidden.shape[1]!]), head), [list, 1])
+  const from = input('from', ['K'], 'int64')
+  const logit = sum(mul(rows(h, from), rows(head, input('targets', ['K'], 'int64'))), [1])
+  return reshape(sub(logit, rows(lse, from)), ['K'])
+}
+
+/** Feeds for `scoredLogProbabilities`, in the targets' order. */
+export function placeScored(layout: Layout, targets: readonly Target[]): Feeds {
+  const at = new Map<number, number>()
+  for (const { source } of targets) if (!at.has(source)) at.set(source, at.size)
+  const chunks = Math.ceil(at.size / chunkRows)
+  const rowsPerChunk = Math.ceil(at.size / chunks)
+  const sources = new Float64Array(chunks * rowsPerChunk).fill(layout.blank)
+  for (const [source, i] of at) sources[i] = source
+  return {
+    sources: integers(sources, [chunks, rowsPerChunk]),
+    from: integers(targets.map((t) => at.get(t.source)!)),
+    targets: integers(targets.map((t) => t.token)),
+  }
+}
+
 /** The symbols' sum: how many log-probabilities a graph returns. */
 export const predictionCount = addDims(mulDims('R', 'S'), 'A')
 

@@ -1,0 +1,91 @@
+/** Training a model from scratch: the same definition, with every tensor of the checkpoint trained. */
+import type { Recipe } from '#schema/spec.ts'
+import { layout, stream } from '../models/forest.ts'
+import { llama, type Parts } from '../models/llama.ts'
+import { logProbabilities, place, predictionCount } from '../models/predictions.ts'
+import type { LlamaConfig } from '../models/config.ts'
+import { emit, type Emitted } from '../onnx/emit.ts'
+import { floats, type Engine } from '../onnx/engine.ts'
+import { stream as noise } from '../random.ts'
+import { gradient } from '../tensor/gradient.ts'
+import { constant, input, matmul, mul, neg, reshape, total, trainable } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { AdamW, adamDefaults } from './adamw.ts'
+import { learningRate } from './schedule.ts'
+
+export type NamedTensor = { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array }
+
+export type Pretraining = {
+  readonly config: LlamaConfig
+  readonly engine: Engine
+  readonly steps: number
+  /** Token sequences of step 1, 2, ...; every token but a sequence's first is predicted. */
+  readonly batch: (step: number) => readonly (readonly number[])[]
+  readonly recipe: Recipe
+  readonly seed: number
+}
+
+function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly Tensor[] } {
+  const tensors = new Map<string, Tensor>()
+  const parameter = (name: string, shape: readonly number[]): Tensor => {
+    if (!tensors.has(name)) tensors.set(name, trainable(name, shape))
+    return tensors.get(name)!
+  }
+  const parts: Parts = {
+    parameter,
+    linear: (path, x, out) => matmul(x, parameter(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
+  }
+  const logps = logProbabilities(llama(config, stream(config, 1), parts))
+  const loss = neg(total(mul(reshape(logps, [predictionCount]), input('weights', [predictionCount]))))
+  const trainables = [...tensors.values()]
+  const gradients = gradient(new Map([[loss, constant(1)]]), trainables, 'NONE') as Tensor[]
+  return {
+    emitted: emit({ outputs: { loss }, trainables, gradients }, (name) => { throw new Error(`internal: ${name} is frozen`) }),
+    trainables,
+  }
+}
+
+/** GPT-2's start: normal with sd 0.02, norms 1, projections back into the stream scaled down by √(2 · layers). */
+function start(config: LlamaConfig, { attributes, shape }: Tensor<'trainable'>, seed: number): Float32Array {
+  const { name } = attributes
+  const size = shape.reduce<number>((a, d) => a * (d as number), 1)
+  if (shape.length === 1) return new Float32Array(size).fill(1)
+  const random = noise(seed, `init/${name}`)
+  const scale = /(o_proj|down_proj)\.weight$/.test(name) ? 0.02 / Math.sqrt(2 * config.layers) : 0.02
+  return Float32Array.from({ length: size }, (_, i) => random.normal(i) * scale)
+}
+
+/** Yields the loss of every step, in nats a token; returns the trained tensors under their checkpoint names. */
+export async function* pretrain({ config, engine, steps, batch, recipe, seed }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
+  const { emitted, trainables } = program(config)
+  const session = await engine.open(emitted)
+  const optimizer = await AdamW.open(engine, { ...adamDefaults, beta2: 0.99, weightDecay: recipe.weightDecay, maxGradNorm: recipe.maxGradNorm })
+  const initial = trainables.map((t) => start(config, t as Tensor<'trainable'>, seed))
+  const flat = new Float32Array(emitted.parameters)
+  initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
+  await engine.write('trainables', flat)
+  await engine.write('m', new Float32Array(emitted.parameters))
+  await engine.write('v', new Float32Array(emitted.parameters))
+  for (let step = 1; step <= steps; step++) {
+    const sequences = batch(step)
+    const placed = layout(config, sequences.map((s) => ({ ids: s.slice(0, -1) })), 1, 0)
+    const targets = sequences.flatMap((s, i) => s.slice(1).map((token, t) => ({ source: placed.roots[i]!.start + t, token })))
+    const { feeds, index, count } = place(placed, targets)
+    const weights = new Float32Array(count)
+    for (const i of index) weights[i] = 1 / targets.length
+    await engine.write('gradient', new Float32Array(emitted.parameters))
+    const outputs = await session.run({ ...placed.feeds, ...feeds, weights: floats(weights) },
+      { resident: { trainables: 'trainables' }, accumulate: { gradient: 'gradient' } })
+    await optimizer.step(step, learningRate(recipe, step, steps))
+    yield { step, loss: outputs.loss!.data[0]! }
+  }
+  const trained = await engine.read('trainables')
+  await Promise.all([session.release(), optimizer.release()])
+  let at = 0
+  return trainables.map((t) => {
+    const shape = t.shape as readonly number[]
+    const size = shape.reduce((a, d) => a * d, 1)
+    at += size
+    return { name: (t as Tensor<'trainable'>).attributes.name, shape, data: trained.subarray(at - size, at) }
+  })
+}
