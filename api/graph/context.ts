@@ -5,6 +5,4 @@ import type { Context } from '../context.ts'
 export type GraphContext = Context & {
   /** Null: nobody known. */
   readonly caller: Caller | null
-  /** Names this request in the log and in masked errors. */
-  readonly requestId: string
 }
