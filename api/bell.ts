@@ -24,6 +24,8 @@ export type Bell = {
   listen(topic: string): Ear
   /** Listens and waits in one; for waiters that look at the tables on a clock anyway. */
   wait(topic: string, options: Wait): Promise<void>
+  /** Wakes this process's own listeners, without a statement. */
+  ring(topic: string): void
   close(): Promise<void>
 }
 
@@ -93,6 +95,7 @@ export async function openBell(url: string): Promise<Bell> {
       const ear = listen(topic)
       await ear.wait(options).finally(() => ear.close())
     },
+    ring: (topic) => ears.get(topic)?.forEach((rung) => rung()),
     async close() {
       closed = true
       clearTimeout(retry)
