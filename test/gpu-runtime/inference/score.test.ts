@@ -15,12 +15,12 @@ import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
 import { assertClose } from '../closeness.ts'
-import { absent, loraOf, modelOf, readJson } from '../golden.ts'
+import { absent, loraOf, modelOf, readJson, type Golden } from '../golden.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
 
-const requestsOf = (golden: ReturnType<typeof readJson>): ScoreRequest[] => golden.choices.map(({ context, continuations }) => ({
+const requestsOf = (golden: Golden): ScoreRequest[] => golden.choices.map(({ context, continuations }) => ({
   context, choices: continuations.map((c) => c.ids), scored: continuations.map((c) => c.ids.length),
 }))
 

@@ -1,0 +1,188 @@
+/** A job from its beginning to its last event: train if it says so, score what is still to be scored. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
+import type { LoraSpec, TrainSpec } from '#schema/spec.ts'
+import { openRows } from './data/rows.ts'
+import { FormatError } from './error.ts'
+import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
+import { openScorer } from './inference/score.ts'
+import { lora, parameterCount } from './lora/lora.ts'
+import { adapterFiles, loadAdapter, saveAdapter } from './lora/peft.ts'
+import { openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
+import { Engine } from './onnx/engine.ts'
+import type { Client } from './client.ts'
+import type { Reporter } from './report.ts'
+import { openText, type Text } from './text/text.ts'
+import { Pairs } from './training/pairs.ts'
+import { loadState, saveState, type TrainingState } from './training/state.ts'
+import { threadsOf, train } from './training/train.ts'
+
+/** How a job ended, short of an error. */
+export type Ending = { readonly type: 'finished'; readonly summary: Record<string, number> } | { readonly type: 'interrupted'; readonly step: number | null }
+
+type Adapter = { readonly spec: LoraSpec; readonly flat: Float32Array<ArrayBuffer> }
+
+type Bench = {
+  readonly client: Client
+  readonly report: Reporter
+  readonly signal: AbortSignal
+  readonly checkpoint: Checkpoint
+  readonly text: Text
+  readonly engine: Engine
+  /** A folder of this job's own, gone at its end. */
+  readonly scratch: string
+}
+
+/** Throws FormatError for bad input and NonFinite for a diverged training; all else is our own fault. */
+export async function work(job: Job, client: Client, report: Reporter, signal: AbortSignal): Promise<Ending> {
+  const { spec } = job
+  report.event('phase', { phase: 'PREPARE' })
+  const [checkpoint, text] = await Promise.all([openCheckpoint(spec.model.path), openText(spec.model.path)])
+  if (text.vocabularySize > checkpoint.config.vocabulary) {
+    throw new FormatError(`${checkpoint.directory}: the tokenizer has ids up to ${text.vocabularySize - 1}, the model's vocabulary is ${checkpoint.config.vocabulary}`)
+  }
+  const engine = new Engine(threadsOf(spec))
+  const scratch = await mkdtemp(join(tmpdir(), 'oddsmith-'))
+  const bench = { client, report, signal, checkpoint, text, engine, scratch }
+  try {
+    const summary: Record<string, number> = {}
+    let adapter: Adapter | null = null
+    if (job.adapter.length > 0) {
+      adapter = await fetchAdapter(job.adapter, bench)
+      started(report, engine, null)
+    } else if (spec.kind === 'TRAIN') {
+      const ending = await trainAdapter(job, spec, bench)
+      if ('step' in ending) return { type: 'interrupted', step: ending.step }
+      adapter = ending.adapter
+      summary.steps = ending.steps
+    } else {
+      started(report, engine, null)
+    }
+    const documents = await scoreAll(job.evaluations, spec.engine.tokenBudget, adapter, bench)
+    if (documents === null) return { type: 'interrupted', step: null }
+    return { type: 'finished', summary: { ...summary, documents } }
+  } finally {
+    await engine.close()
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+function started(report: Reporter, engine: Engine, resumedFromStep: number | null): void {
+  report.event('started', { runtime: `node ${process.version}, onnxruntime`, device: 'cpu', threads: engine.threads, resumedFromStep })
+}
+
+async function trainAdapter(job: Job, spec: TrainSpec, bench: Bench): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
+  const { client, report, signal, checkpoint, text, engine, scratch } = bench
+  const parameters = parameterCount(lora(checkpoint.config, spec.lora).trainables)
+  let resume: TrainingState | null = null
+  if (job.checkpoint) {
+    const path = join(scratch, 'resume.safetensors')
+    await client.download(job.checkpoint, path)
+    resume = await loadState(path, parameters)
+  }
+  started(report, engine, resume?.step ?? null)
+  const rows = await openRows(spec.dataset.path)
+  try {
+    const pairs = new Pairs(rows, text, spec.recipe)
+    let stopped = resume?.step ?? 0
+    for await (const event of train({ spec, checkpoint, pairs, engine, resume, signal })) {
+      switch (event.type) {
+        case 'dataset': {
+          const { type: _, ...body } = event
+          report.event('dataset', body)
+          report.event('phase', { phase: 'TRAIN' })
+          break
+        }
+        case 'metrics':
+          report.event('metrics', { step: event.step, values: event.values })
+          break
+        case 'progress': {
+          const { done, total, tokensPerSecond, etaSeconds } = event
+          report.event('progress', { phase: 'TRAIN', done, total, unit: 'steps', tokensPerSecond, etaSeconds })
+          break
+        }
+        case 'state': {
+          stopped = event.state.step
+          const path = join(scratch, 'checkpoint.safetensors')
+          await saveState(path, event.state)
+          const { id } = await client.upload(path, { kind: 'CHECKPOINT', step: stopped })
+          report.event('checkpoint', { step: stopped, artifact: id })
+          break
+        }
+        case 'trained': {
+          const adapter = { spec: spec.lora, flat: event.trainables }
+          await storeAdapter(adapter, spec, bench)
+          return { adapter, steps: event.steps }
+        }
+      }
+    }
+    return { step: stopped }
+  } finally {
+    await rows.close()
+  }
+}
+
+async function storeAdapter({ spec, flat }: Adapter, run: TrainSpec, { client, report, checkpoint, scratch }: Bench): Promise<void> {
+  await saveAdapter(scratch, checkpoint.config, spec, flat, run.model.path)
+  const artifacts: string[] = []
+  for (const name of adapterFiles) artifacts.push((await client.upload(join(scratch, name), { kind: 'ADAPTER', name })).id)
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(join(scratch, 'adapter_model.safetensors'))) hash.update(chunk)
+  report.event('adapter', { artifacts, sha256: hash.digest('hex'), parameters: flat.length })
+}
+
+async function fetchAdapter(files: readonly ArtifactRef[], { client, checkpoint, scratch }: Bench): Promise<Adapter> {
+  for (const file of files) {
+    if (!(adapterFiles as readonly string[]).includes(file.name)) throw new FormatError(`adapter file ${file.name}: expected ${adapterFiles.join(' and ')}`)
+    await client.download(file, join(scratch, file.name))
+  }
+  return await loadAdapter(scratch, checkpoint.config)
+}
+
+/** Score every order, subject by subject, so that one model's session is open at a time. null: interrupted. */
+async function scoreAll(
+  orders: readonly EvaluationOrder[], tokenBudget: number, adapter: Adapter | null, { report, signal, checkpoint, text, engine }: Bench,
+): Promise<number | null> {
+  if (orders.length === 0) return 0
+  report.event('phase', { phase: 'EVALUATE' })
+  const prepared = new Map<string, Prepared>()
+  for (const { settings, rows } of orders) {
+    const name = `${settings.task} ${settings.rowsSha256} ${settings.limit}`
+    if (!prepared.has(name)) {
+      prepared.set(name, await prepareTask(settings.task, rows, settings.limit, text, checkpoint.config.maxPositions, signal))
+    }
+  }
+  const taskOf = ({ settings }: EvaluationOrder) => prepared.get(`${settings.task} ${settings.rowsSha256} ${settings.limit}`)!
+  const total = orders.reduce((n, o) => n + taskOf(o).documents.length, 0)
+  let [done, tokens] = [0, 0]
+  const begin = performance.now()
+  for (const subject of ['BASE', 'ADAPTER'] satisfies Subject[]) {
+    const mine = orders.filter((o) => o.subject === subject)
+    if (mine.length === 0) continue
+    const scorer = await openScorer(engine, checkpoint, subject === 'ADAPTER' ? adapter : null)
+    for (const order of mine) {
+      const task = taskOf(order)
+      report.event('evaluation', { key: order.key, promptHash: task.promptHash, documents: task.documents.length })
+      let scored = 0
+      for await (const batch of evaluate(task, scorer, tokenBudget, signal)) {
+        for (let i = 0; i < batch.samples.length; i += 500) report.event('samples', { key: order.key, samples: batch.samples.slice(i, i + 500) })
+        scored += batch.samples.length
+        done += batch.samples.length
+        tokens += batch.tokens
+        const seconds = (performance.now() - begin) / 1000
+        report.event('progress', {
+          phase: 'EVALUATE', done, total, unit: 'documents', tokensPerSecond: tokens / seconds, etaSeconds: ((total - done) * seconds) / done,
+        })
+      }
+      if (scored < task.documents.length) return null
+      report.event('evaluated', { key: order.key, documents: scored })
+    }
+    await scorer.release()
+  }
+  return done
+}
+
