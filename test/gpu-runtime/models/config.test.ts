@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'node:test'
+import { inverseFrequencies, parseConfig } from '#gpu-runtime/models/config.ts'
+
+type Reference = { frequencies: Record<string, { config: object; inverse: number[] }> }
+const { frequencies } = JSON.parse(await readFile(join(import.meta.dirname, '../reference.json'), 'utf8')) as Reference
+
+const least = {
+  model_type: 'llama',
+  vocab_size: 100,
+  hidden_size: 64,
+  intermediate_size: 128,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+}
+
+test('absent fields have the defaults of transformers, and head_dim is derived', () => {
+  assert.deepEqual(parseConfig(least, 'config.json'), {
+    layers: 2,
+    hidden: 64,
+    heads: 4,
+    kvHeads: 4,
+    headDim: 16,
+    intermediate: 128,
+    vocabulary: 100,
+    normEpsilon: 1e-6,
+    rope: { theta: 10_000, scaling: null },
+    tiedHead: false,
+    maxPositions: 2048,
+    bosId: null,
+    eosIds: [],
+  })
+})
+
+test('the old and the new form of rotary settings mean the same', () => {
+  const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
+  const forms = [
+    { rope_theta: 5e5, rope_scaling: { rope_type: 'llama3', ...scaling } },
+    { rope_theta: 5e5, rope_scaling: { type: 'llama3', ...scaling } },
+    { rope_parameters: { rope_type: 'llama3', rope_theta: 5e5, ...scaling } },
+  ].map((rope) => parseConfig({ ...least, ...rope }, 'config.json').rope)
+  const expected = {
+    theta: 5e5,
+    scaling: { type: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 8192 },
+  }
+  for (const rope of forms) assert.deepEqual(rope, expected)
+  const plain = [{ rope_theta: 1e5, rope_scaling: null }, { rope_parameters: { rope_theta: 1e5, rope_type: 'default' } }]
+  for (const rope of plain) assert.deepEqual(parseConfig({ ...least, ...rope }, '').rope, { theta: 1e5, scaling: null })
+})
+
+test('ids of BOS and EOS are read as a number, a list, or null', () => {
+  const ids = (fields: object) => {
+    const { bosId, eosIds } = parseConfig({ ...least, ...fields }, '')
+    return [bosId, eosIds]
+  }
+  assert.deepEqual(ids({ bos_token_id: 1, eos_token_id: 2 }), [1, [2]])
+  assert.deepEqual(ids({ bos_token_id: null, eos_token_id: [7, 8] }), [null, [7, 8]])
+})
+
+for (const [name, { config, inverse }] of Object.entries(frequencies))
+  test(`inverse frequencies equal those of transformers: ${name}`, () => {
+    // float32 there: theta ** x and the blend are each rounded
+    const ours = inverseFrequencies(parseConfig(config, name))
+    assert.equal(ours.length, inverse.length)
+    for (const [i, expected] of inverse.entries())
+      assert.ok(Math.abs(ours[i]! - expected) <= 2e-6 * expected, `${i}: ${ours[i]} for ${expected}`)
+  })
+
+const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 }
+const refused: [fields: object | null, message: RegExp][] = [
+  [null, /^config.json: expected a JSON object/],
+  [{ model_type: 'mamba' }, /model_type is "mamba", expected one of llama/],
+  [{ model_type: undefined }, /model_type is missing, expected one of llama/],
+  [{ hidden_size: undefined }, /hidden_size is missing, expected a positive integer/],
+  [{ num_hidden_layers: '2' }, /num_hidden_layers is "2", expected a positive integer/],
+  [{ vocab_size: 0 }, /vocab_size is 0, expected a positive integer/],
+  [{ num_attention_heads: 5 }, /hidden_size 64 is not a multiple of num_attention_heads 5/],
+  [{ num_key_value_heads: 3 }, /num_attention_heads 4 is not a multiple of num_key_value_heads 3/],
+  [{ head_dim: 7 }, /head_dim is 7, expected an even number/],
+  [{ rms_norm_eps: -1 }, /rms_norm_eps is -1, expected a positive number/],
+  [{ tie_word_embeddings: 'yes' }, /tie_word_embeddings is "yes", expected true or false/],
+  [{ attention_bias: true }, /attention_bias is true, expected false/],
+  [{ mlp_bias: true }, /mlp_bias is true, expected false/],
+  [{ hidden_act: 'gelu' }, /hidden_act is "gelu", expected "silu"/],
+  [{ quantization_config: { quant_method: 'gptq' } }, /quantization_config is set; expected a model with float weights/],
+  [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope type is "linear" \(rope_scaling\), expected "default" or "llama3"/],
+  [{ rope_parameters: { rope_type: 'yarn' } }, /rope type is "yarn" \(rope_parameters\)/],
+  [{ rope_scaling: 'llama3' }, /rope_scaling is "llama3", expected an object/],
+  [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor is 0.5, expected 1/],
+  [{ rope_scaling: { ...llama3, factor: undefined } }, /rope_scaling: factor is missing, expected a positive number/],
+  [{ rope_scaling: { ...llama3, low_freq_factor: 4 } }, /high_freq_factor 4 is not above low_freq_factor 4/],
+  [{ eos_token_id: [2, 'x'] }, /eos_token_id is \[2,"x"\], expected a token id or a list of them/],
+]
+for (const [fields, message] of refused)
+  test(`refused: ${message.source}`, () => {
+    const json = fields === null ? null : { ...least, ...fields }
+    assert.throws(() => parseConfig(json, 'config.json'), { name: 'FormatError', message })
+  })
