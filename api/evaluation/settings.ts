@@ -1,10 +1,6 @@
 /** When two scores mean the same thing. */
-import { createHash } from 'node:crypto'
 import type { EvaluationSettings } from '#schema/spec.ts'
+import { canonical, sha256 } from '../canonical.ts'
 
-/** sha256 of the settings as JSON with sorted keys: equal exactly when evaluations are comparable and reusable. */
-export function settingsHash(settings: EvaluationSettings): string {
-  // A list as the second argument also fixes the order; the settings are flat.
-  const canonical = JSON.stringify(settings, Object.keys(settings).sort())
-  return createHash('sha256').update(canonical).digest('hex')
-}
+/** sha256 of the settings as canonical JSON: equal exactly when evaluations are comparable and reusable. */
+export const settingsHash = (settings: EvaluationSettings): string => sha256(canonical(settings))
