@@ -17,6 +17,12 @@ declare global {
 
 const blamed = new WeakMap<object, string>()
 
+/** Remembers it and throws the error on. */
+export function blame(error: unknown, runId: string | undefined): never {
+  if (runId !== undefined && typeof error === 'object' && error !== null) blamed.set(error, runId)
+  throw error
+}
+
 /** The run that an error's resolver was about. */
 export const runOf = (error: unknown): string | undefined =>
   typeof error === 'object' && error !== null ? blamed.get(error) : undefined
@@ -53,11 +59,7 @@ function blaming<Context>(
   typename: string,
 ): GraphQLFieldResolver<unknown, Context, object> {
   return (parent, args, context, info) => {
-    const remember = (error: unknown): never => {
-      const run = subject(typename, parent, args)
-      if (run !== undefined && typeof error === 'object' && error !== null) blamed.set(error, run)
-      throw error
-    }
+    const remember = (error: unknown): never => blame(error, subject(typename, parent, args))
     try {
       const result = resolver(parent, args, context, info)
       return result instanceof Promise ? result.catch(remember) : result

@@ -1,5 +1,5 @@
 /** The schema builder and its plugins; types live in files of their own. */
-import SchemaBuilder from '@pothos/core'
+import SchemaBuilder, { PothosValidationError } from '@pothos/core'
 import ComplexityPlugin from '@pothos/plugin-complexity'
 import DrizzlePlugin from '@pothos/plugin-drizzle'
 import ErrorsPlugin from '@pothos/plugin-errors'
@@ -13,6 +13,7 @@ import type { Caller } from '../accounts/authenticate.ts'
 import { InvalidInput } from '../problem.ts'
 import BlamePlugin from './blame.ts'
 import type { GraphContext } from './context.ts'
+import { uuidOf } from './id.ts'
 import { maxPageSize, pageSize } from './page.ts'
 
 /** Lists and connections are weighed by what they may return, so that one request stays a bounded piece of work. */
@@ -49,8 +50,13 @@ export const builder = new SchemaBuilder<{
   relay: {
     encodeGlobalID: (typename, id) => `${typename}:${id}`,
     decodeGlobalID: (id) => {
-      const colon = id.indexOf(':')
-      return { typename: id.slice(0, colon), id: id.slice(colon + 1) }
+      const typename = id.slice(0, Math.max(0, id.indexOf(':')))
+      const uuid = uuidOf(typename, id)
+      if (typename === '' || uuid === null) {
+        const options = { extensions: { code: 'BAD_USER_INPUT' } }
+        throw new PothosValidationError(`expected an id such as Run:<uuid>, got ${JSON.stringify(id)}`, options)
+      }
+      return { typename, id: uuid }
     },
     clientMutationId: 'omit',
     cursorType: 'String',
@@ -71,8 +77,18 @@ export const builder = new SchemaBuilder<{
     defaultConnectionTypeOptions: { description: 'One page of a list.' },
     defaultEdgeTypeOptions: { description: 'An item and its cursor.' },
     nodeTypeOptions: { description: 'Anything that has an id.' },
-    nodeQueryOptions: { description: 'One thing by its id.', authScopes: { member: true } },
-    nodesQueryOptions: { description: 'Several things by their ids, null for each that is not there.', authScopes: { member: true } },
+    idFieldOptions: { description: 'The type and a uuid: Run:<uuid>.' },
+    nodeQueryOptions: {
+      description: 'One thing by its id.',
+      args: { id: { description: 'Its id.' } },
+      authScopes: { member: true },
+    },
+    nodesQueryOptions: {
+      description: 'Several things by their ids, null for each that is not there.',
+      args: { ids: { description: 'Their ids.' } },
+      authScopes: { member: true },
+      complexity: { field: 1, multiplier: pageSize },
+    },
   },
   drizzle: { client: (context: GraphContext) => context.db, getTableConfig, relations, defaultConnectionSize: pageSize, maxConnectionSize: maxPageSize },
   validation: {

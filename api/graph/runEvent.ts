@@ -7,6 +7,7 @@ import { events } from '#schema/tables.ts'
 import { isLive } from '../accounts/keys.ts'
 import { NotFound } from '../problem.ts'
 import { tail, type StoredEvent } from '../runs/tail.ts'
+import { blame } from './blame.ts'
 import { builder, unauthenticated } from './builder.ts'
 import type { GraphContext } from './context.ts'
 import { rowId } from './id.ts'
@@ -160,14 +161,18 @@ builder.drizzleObjectFields(RunType, (t) => ({
 }))
 
 /** A stream outlives the check that opened it, so the key is asked for again, at most once a second. */
-async function* whileLive(ctx: GraphContext, stream: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
+async function* follow(ctx: GraphContext, runId: string, from: number, signal: AbortSignal): AsyncGenerator<StoredEvent> {
   let checked = Date.now()
-  for await (const event of stream) {
-    if (Date.now() - checked > 1000) {
-      if (!(await isLive(ctx, ctx.caller!.keyId))) throw unauthenticated()
-      checked = Date.now()
+  try {
+    for await (const event of tail(ctx, runId, { after: from, signal })) {
+      if (Date.now() - checked > 1000) {
+        if (!(await isLive(ctx, ctx.caller!.keyId))) throw unauthenticated()
+        checked = Date.now()
+      }
+      yield event
     }
-    yield event
+  } catch (error) {
+    blame(error, runId)
   }
 }
 
@@ -184,7 +189,7 @@ builder.subscriptionField('runEvents', (t) =>
       const runId = rowId('Run', args.id)
       const run = await ctx.db.query.runs.findFirst({ columns: { id: true }, where: { id: runId } })
       if (run === undefined) throw new NotFound(`no run ${runId}`)
-      return stoppable((signal) => whileLive(ctx, tail(ctx, runId, { after: args.after, signal })))
+      return stoppable((signal) => follow(ctx, runId, args.after, signal))
     },
     resolve: (event) => event,
   }),
