@@ -8,7 +8,8 @@ export type Pair = { readonly baseline: string; readonly candidate: string }
 /**
  * Counts for each pair of evaluation ids, in the order given. Samples are paired by document where their hash agrees, which
  * means that both sides were asked the same; a sample without partner, with another hash or without a finite score is
- * left out and counted. One pass over the samples of each pair.
+ * left out and counted. One pass over the samples of each pair; `offset 0` keeps the planner from reading a score out of its
+ * JSON anew for every aggregate (four times slower).
  */
 export async function countPairs(db: Db, metric: string, pairs: readonly Pair[]): Promise<Paired[]> {
   if (pairs.length === 0) return []
@@ -29,7 +30,7 @@ export async function countPairs(db: Db, metric: string, pairs: readonly Pair[])
              coalesce(bool_and(x in (0, 1) and y in (0, 1)) filter (where usable), false) as binary
       from (select b.score as x, c.score as y,
                    coalesce(b.hash = c.hash and b.score is not null and c.score is not null, false) as usable
-            from (${side('baseline')}) b full join (${side('candidate')}) c using (document)) both_sides
+            from (${side('baseline')}) b full join (${side('candidate')}) c using (document) offset 0) both_sides
     ) counts
     order by i`)) as unknown as { rows: Paired[] }
   return rows

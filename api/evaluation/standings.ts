@@ -112,13 +112,14 @@ const order = (a: Row, b: Row): number =>
 async function rank(db: Db, unordered: readonly Row[]): Promise<Standing[]> {
   const sorted = [...unordered].sort(order)
   const { metric } = sorted[0]!.board
-  const ranks = await rankGroups(sorted.map((row) => row.evaluationId), (pairs) => differences(db, metric, pairs))
+  const versions = new Map(sorted.map((row) => [row.evaluationId, row.finishedAt]))
+  const compare = (pairs: readonly Pair[]) => differences(db, metric, pairs, versions)
+  const ranks = await rankGroups(sorted.map((row) => row.evaluationId), compare)
   const bases = new Map(sorted.filter((row) => row.adapter === null).map((row) => [row.baseModel.id, row.evaluationId]))
   const tuned = sorted.filter((row) => row.adapter !== null && bases.has(row.baseModel.id))
-  const toBase = await differences(db, metric, tuned.map((row) => ({
-    baseline: bases.get(row.baseModel.id)!,
-    candidate: row.evaluationId,
-  })))
+  const toBase = await compare(
+    tuned.map((row) => ({ baseline: bases.get(row.baseModel.id)!, candidate: row.evaluationId })),
+  )
   return sorted.map(({ board: _, ...row }, i) => ({
     ...row,
     rank: ranks[i]!,
@@ -127,8 +128,29 @@ async function rank(db: Db, unordered: readonly Row[]): Promise<Standing[]> {
   }))
 }
 
-const differences = async (db: Db, metric: string, pairs: readonly Pair[]): Promise<(Difference | null)[]> =>
-  (await countPairs(db, metric, pairs)).map(differ)
+/**
+ * Differences between finished evaluations, which do not change: the leaderboard is public, and counting the same pairs for
+ * every visitor would be the most expensive thing that a stranger can ask for. Keyed by ids and times of finishing.
+ */
+const known = new Map<string, Difference | null>()
+const mostKnown = 50_000
+
+async function differences(
+  db: Db,
+  metric: string,
+  pairs: readonly Pair[],
+  finishedAt: ReadonlyMap<string, Date>,
+): Promise<(Difference | null)[]> {
+  const side = (id: string) => `${id}@${finishedAt.get(id)!.getTime()}`
+  const key = ({ baseline, candidate }: Pair) => `${metric} ${side(baseline)} ${side(candidate)}`
+  const wanted = pairs.filter((pair) => !known.has(key(pair)))
+  const counted = (await countPairs(db, metric, wanted)).map(differ)
+  const fresh = new Map(wanted.map((pair, i) => [key(pair), counted[i]!]))
+  const found = pairs.map((pair) => fresh.get(key(pair)) ?? known.get(key(pair)) ?? null)
+  if (known.size + fresh.size > mostKnown) known.clear()
+  for (const [name, difference] of fresh) known.set(name, difference)
+  return found
+}
 
 /**
  * Ranks of evaluations that are sorted by score. The first leads a group; who follows belongs to it while the interval of the
