@@ -1,10 +1,13 @@
 /** One Hono app of all that the api answers; anybody can call it without a port: `app.request('/health')`. */
 import { sql } from 'drizzle-orm'
 import { Hono } from 'hono'
+import { createAccountRoutes } from './accounts/routes.ts'
 import type { Artifacts } from './artifacts.ts'
 import type { Context } from './context.ts'
+import { createGraph } from './graph/yoga.ts'
 import { InvalidInput, Problem } from './problem.ts'
 import { createRuntimeRoutes } from './runtime.ts'
+import { createPages } from './web/routes.ts'
 
 export type AppContext = Context & {
   readonly artifacts: Artifacts
@@ -30,6 +33,10 @@ export function createApp(ctx: AppContext): Hono {
     return c.json({ status: ready ? 'ready' : 'not ready', database, serving: ctx.serving() }, ready ? 200 : 503)
   })
   app.route('/runtime', createRuntimeRoutes(ctx))
+  const graph = createGraph(ctx)
+  app.all('/graphql', (c) => graph.fetch(c.req.raw))
+  app.route('/', createAccountRoutes(ctx))
+  app.route('/', createPages(ctx))
 
   app.onError((error, c) => {
     if (error instanceof Problem) {
