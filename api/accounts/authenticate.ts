@@ -9,7 +9,10 @@ export type Caller = KeyHolder & { readonly via: 'KEY' | 'SESSION' }
 export const claimsKey = (request: Request): boolean => request.headers.has('authorization')
 
 /** The caller, or null. A header that is wrong is not saved by a cookie that is right. */
-export async function authenticate(ctx: Pick<Context, 'db'>, request: Request): Promise<Caller | null> {
+export async function authenticate(
+  ctx: Pick<Context, 'db'>,
+  request: Request,
+): Promise<Caller | null> {
   const authorization = request.headers.get('authorization')
   if (authorization !== null) {
     const [, key] = /^bearer +(\S+) *$/i.exec(authorization) ?? []

@@ -24,14 +24,19 @@ const lockKeys = (tx: Db) => tx.execute(sql`select pg_advisory_xact_lock(${keysL
 async function insertKey(db: Db, accountId: string, name: string): Promise<NewKey> {
   const prefix = randomHex(6)
   const secret = randomHex(32)
-  const [key] = await db.insert(apiKeys).values({ accountId, name, prefix, secretHash: sha256(secret) }).returning()
+  const [key] = await db
+    .insert(apiKeys)
+    .values({ accountId, name, prefix, secretHash: sha256(secret) })
+    .returning()
   return { clear: `ods_${prefix}_${secret}`, key: key! }
 }
 
 const named = (path: string, text: string): string => {
   const name = text.trim()
   if (name === '' || name.length > 100) {
-    throw new InvalidInput([{ path: [path], message: `expected 1 to 100 characters, got ${name.length}` }])
+    throw new InvalidInput([
+      { path: [path], message: `expected 1 to 100 characters, got ${name.length}` },
+    ])
   }
   return name
 }
@@ -49,18 +54,27 @@ export async function createApiKey(
   if (input.account == null) return insertKey(ctx.db, actor.accountId, name)
   const accountName = named('account', input.account)
   return ctx.db.transaction(async (tx) => {
-    const [account] = await tx.insert(accounts).values({ name: accountName }).onConflictDoNothing().returning()
+    const [account] = await tx
+      .insert(accounts)
+      .values({ name: accountName })
+      .onConflictDoNothing()
+      .returning()
     if (account !== undefined) return insertKey(tx, account.id, name)
     const [existing] = await tx.select().from(accounts).where(eq(accounts.name, accountName))
     if (existing!.id !== actor.accountId) {
-      throw new Forbidden(`account "${accountName}" exists; only its own keys make further keys for it`)
+      throw new Forbidden(
+        `account "${accountName}" exists; only its own keys make further keys for it`,
+      )
     }
     return insertKey(tx, actor.accountId, name)
   })
 }
 
 /** The holder of a clear key, or null when there is no such key or it was revoked. Notes the use, at most once a minute. */
-export async function verifyKey(ctx: Pick<Context, 'db'>, clear: string): Promise<KeyHolder | null> {
+export async function verifyKey(
+  ctx: Pick<Context, 'db'>,
+  clear: string,
+): Promise<KeyHolder | null> {
   const [, prefix, secret] = shape.exec(clear) ?? []
   if (prefix === undefined || secret === undefined) return null
   const [key] = await ctx.db.select().from(apiKeys).where(eq(apiKeys.prefix, prefix))
@@ -94,7 +108,11 @@ export async function isLive(ctx: Pick<Context, 'db'>, keyId: string): Promise<b
  * Ends a key and every session made with it, at once. Anybody of the team may revoke any key, as with runs.
  * Revoking a revoked key changes nothing; revoking the last key is a Conflict, because nobody could ever come in again.
  */
-export async function revokeApiKey(ctx: Pick<Context, 'db'>, _actor: Actor, id: string): Promise<ApiKey> {
+export async function revokeApiKey(
+  ctx: Pick<Context, 'db'>,
+  _actor: Actor,
+  id: string,
+): Promise<ApiKey> {
   return ctx.db.transaction(async (tx) => {
     await lockKeys(tx)
     const live = await tx.select({ id: apiKeys.id }).from(apiKeys).where(isNull(apiKeys.revokedAt))

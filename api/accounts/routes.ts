@@ -13,7 +13,11 @@ const isSecure = (request: Request): boolean =>
 const redirect = (location: string, setCookie?: string): Response =>
   new Response(null, {
     status: 303,
-    headers: { location, 'cache-control': 'no-store', ...(setCookie === undefined ? {} : { 'set-cookie': setCookie }) },
+    headers: {
+      location,
+      'cache-control': 'no-store',
+      ...(setCookie === undefined ? {} : { 'set-cookie': setCookie }),
+    },
   })
 
 /** A path on this site, or `/`: a login never leads elsewhere. */

@@ -20,29 +20,50 @@ const cookie = (token: string, maxAge: number, secure: boolean): string =>
   serialize(name, token, { httpOnly: true, sameSite: 'Strict', path: '/', maxAge, secure })
 
 /** The value of set-cookie that starts a session for this key. Expired sessions are swept on the way. */
-export async function openSession(ctx: Pick<Context, 'db'>, keyId: string, secure: boolean): Promise<string> {
+export async function openSession(
+  ctx: Pick<Context, 'db'>,
+  keyId: string,
+  secure: boolean,
+): Promise<string> {
   const token = randomHex(32)
   await ctx.db.delete(sessions).where(lt(sessions.expiresAt, sql`now()`))
   await ctx.db
     .insert(sessions)
-    .values({ keyId, tokenHash: sha256(token), expiresAt: sql`now() + make_interval(days => ${days})` })
+    .values({
+      keyId,
+      tokenHash: sha256(token),
+      expiresAt: sql`now() + make_interval(days => ${days})`,
+    })
   return cookie(token, days * 24 * 3600, secure)
 }
 
 /** The holder of the session's key, or null when the session ended or its key was revoked. */
-export async function readSession(ctx: Pick<Context, 'db'>, token: string): Promise<KeyHolder | null> {
+export async function readSession(
+  ctx: Pick<Context, 'db'>,
+  token: string,
+): Promise<KeyHolder | null> {
   const [found] = await ctx.db
     .select({ accountId: apiKeys.accountId, keyId: apiKeys.id })
     .from(sessions)
     .innerJoin(apiKeys, eq(apiKeys.id, sessions.keyId))
-    .where(and(eq(sessions.tokenHash, sha256(token)), gt(sessions.expiresAt, sql`now()`), isNull(apiKeys.revokedAt)))
+    .where(
+      and(
+        eq(sessions.tokenHash, sha256(token)),
+        gt(sessions.expiresAt, sql`now()`),
+        isNull(apiKeys.revokedAt),
+      ),
+    )
   if (found === undefined) return null
   await noteUse(ctx.db, found.keyId)
   return found
 }
 
 /** Ends the session and returns the set-cookie that makes the browser forget it. */
-export async function closeSession(ctx: Pick<Context, 'db'>, token: string | null, secure: boolean): Promise<string> {
+export async function closeSession(
+  ctx: Pick<Context, 'db'>,
+  token: string | null,
+  secure: boolean,
+): Promise<string> {
   if (token !== null) await ctx.db.delete(sessions).where(eq(sessions.tokenHash, sha256(token)))
   return cookie('', 0, secure)
 }

@@ -7,15 +7,19 @@ const member = { member: true }
 
 export const AdapterType = builder.drizzleNode('adapters', {
   name: 'Adapter',
-  description: 'A trained LoRA adapter in PEFT\'s layout.',
+  description: "A trained LoRA adapter in PEFT's layout.",
   id: { column: (adapter) => adapter.id, description: 'Adapter:<uuid>.' },
   authScopes: member,
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The name of the run that made it.' }),
     run: t.relation('run', { description: 'The run that made it.' }),
     model: t.relation('baseModel', { description: 'The base model it belongs on.' }),
-    sha256: t.exposeString('sha256', { description: 'Hash of its weights: the same spec makes the same adapter.' }),
-    parameters: t.exposeFloat('parameters', { description: 'How many numbers were trained; a whole number.' }),
+    sha256: t.exposeString('sha256', {
+      description: 'Hash of its weights: the same spec makes the same adapter.',
+    }),
+    parameters: t.exposeFloat('parameters', {
+      description: 'How many numbers were trained; a whole number.',
+    }),
     r: t.exposeInt('r', { description: 'Its rank.' }),
     alpha: t.exposeFloat('alpha', { description: 'Its update is scaled by alpha / r.' }),
     targetModules: t.exposeStringList('targetModules', { description: 'The linears it updates.' }),
@@ -34,7 +38,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'An adapter by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The adapter\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The adapter's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Adapter', String(id))
       return uuid === null ? null : db.query.adapters.findFirst(query({ where: { id: uuid } }))

@@ -4,7 +4,7 @@ import { builder } from './builder.ts'
 const ArtifactKind = builder.enumType('ArtifactKind', {
   description: 'What a file is part of.',
   values: {
-    ADAPTER: { description: 'The trained adapter, in PEFT\'s layout.' },
+    ADAPTER: { description: "The trained adapter, in PEFT's layout." },
     CHECKPOINT: { description: 'Where an interrupted training goes on from.' },
   },
 })
@@ -17,8 +17,13 @@ export const ArtifactType = builder.drizzleNode('artifacts', {
   fields: (t) => ({
     run: t.relation('run', { description: 'The run that made it.' }),
     kind: t.expose('kind', { type: ArtifactKind, description: 'What it is part of.' }),
-    name: t.exposeString('name', { description: 'Its file name, such as adapter_model.safetensors.' }),
-    step: t.exposeInt('step', { nullable: true, description: 'The optimizer step of a checkpoint.' }),
+    name: t.exposeString('name', {
+      description: 'Its file name, such as adapter_model.safetensors.',
+    }),
+    step: t.exposeInt('step', {
+      nullable: true,
+      description: 'The optimizer step of a checkpoint.',
+    }),
     attempt: t.exposeInt('attempt', { description: 'The attempt that made it.' }),
     sha256: t.exposeString('sha256', { description: 'Hash of its bytes.' }),
     bytes: t.exposeFloat('bytes', { description: 'Its size; a whole number.' }),

@@ -1,5 +1,9 @@
 /** A Pothos plugin that remembers which run a resolver was about when it failed, so that the log line can name it. */
-import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
+import SchemaBuilder, {
+  BasePlugin,
+  type PothosOutputFieldConfig,
+  type SchemaTypes,
+} from '@pothos/core'
 import type { GraphQLFieldResolver } from 'graphql'
 import { uuidOf } from './id.ts'
 

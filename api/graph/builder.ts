@@ -39,7 +39,15 @@ export const builder = new SchemaBuilder<{
   }
 }>({
   // The errors plugin comes first, because it has to see what the others throw.
-  plugins: [ErrorsPlugin, ScopeAuthPlugin, RelayPlugin, DrizzlePlugin, ValidationPlugin, ComplexityPlugin, BlamePlugin],
+  plugins: [
+    ErrorsPlugin,
+    ScopeAuthPlugin,
+    RelayPlugin,
+    DrizzlePlugin,
+    ValidationPlugin,
+    ComplexityPlugin,
+    BlamePlugin,
+  ],
   defaultFieldNullability: false,
   errors: { directResult: true, unsafelyHandleInputErrors: true, defaultTypes: [] },
   scopeAuth: {
@@ -54,23 +62,36 @@ export const builder = new SchemaBuilder<{
       const uuid = uuidOf(typename, id)
       if (typename === '' || uuid === null) {
         const options = { extensions: { code: 'BAD_USER_INPUT' } }
-        throw new PothosValidationError(`expected an id such as Run:<uuid>, got ${JSON.stringify(id)}`, options)
+        throw new PothosValidationError(
+          `expected an id such as Run:<uuid>, got ${JSON.stringify(id)}`,
+          options,
+        )
       }
       return { typename, id: uuid }
     },
     clientMutationId: 'omit',
     cursorType: 'String',
-    nodesOnConnection: { description: 'The page, without cursors.', complexity: { field: 1, multiplier: 1 } },
-    edgesFieldOptions: { description: 'The page, with cursors.', complexity: { field: 1, multiplier: 1 } },
+    nodesOnConnection: {
+      description: 'The page, without cursors.',
+      complexity: { field: 1, multiplier: 1 },
+    },
+    edgesFieldOptions: {
+      description: 'The page, with cursors.',
+      complexity: { field: 1, multiplier: 1 },
+    },
     nodeFieldOptions: { description: 'The item.' },
     cursorFieldOptions: { description: 'Where the item is: pass it as `after` or `before`.' },
     pageInfoFieldOptions: { description: 'Whether there is more.' },
-    pageInfoTypeOptions: { description: 'Where a page begins and ends, and whether there is more.' },
+    pageInfoTypeOptions: {
+      description: 'Where a page begins and ends, and whether there is more.',
+    },
     hasNextPageFieldOptions: { description: 'Whether items follow.' },
     hasPreviousPageFieldOptions: { description: 'Whether items precede.' },
-    startCursorFieldOptions: { description: 'The first item\'s cursor.' },
-    endCursorFieldOptions: { description: 'The last item\'s cursor: the next page\'s `after`.' },
-    firstArgOptions: { description: `How many, from the beginning; ${pageSize} unless told, ${maxPageSize} at most.` },
+    startCursorFieldOptions: { description: "The first item's cursor." },
+    endCursorFieldOptions: { description: "The last item's cursor: the next page's `after`." },
+    firstArgOptions: {
+      description: `How many, from the beginning; ${pageSize} unless told, ${maxPageSize} at most.`,
+    },
     lastArgOptions: { description: 'How many, from the end.' },
     afterArgOptions: { description: 'Only what follows this cursor.' },
     beforeArgOptions: { description: 'Only what precedes this cursor.' },
@@ -90,7 +111,13 @@ export const builder = new SchemaBuilder<{
       complexity: { field: 1, multiplier: pageSize },
     },
   },
-  drizzle: { client: (context: GraphContext) => context.db, getTableConfig, relations, defaultConnectionSize: pageSize, maxConnectionSize: maxPageSize },
+  drizzle: {
+    client: (context: GraphContext) => context.db,
+    getTableConfig,
+    relations,
+    defaultConnectionSize: pageSize,
+    maxConnectionSize: maxPageSize,
+  },
   validation: {
     validationError: ({ issues }) =>
       new InvalidInput(
@@ -104,5 +131,7 @@ export const builder = new SchemaBuilder<{
 })
 
 builder.queryType({ description: 'What can be asked.' })
-builder.mutationType({ description: 'What can be done. Every expected failure is a member of the result\'s union.' })
+builder.mutationType({
+  description: "What can be done. Every expected failure is a member of the result's union.",
+})
 builder.subscriptionType({ description: 'What can be followed, as Server-Sent Events.' })

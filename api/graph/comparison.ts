@@ -13,21 +13,31 @@ builder.drizzleObject('comparisonTasks', {
   description: 'One metric of one task, paired sample by sample.',
   authScopes: member,
   fields: (t) => ({
-    task: t.exposeString('task', { description: 'The task\'s name.' }),
+    task: t.exposeString('task', { description: "The task's name." }),
     metric: t.exposeString('metric', { description: 'What was measured.' }),
     n: t.exposeInt('n', { description: 'How many samples both were scored on.' }),
-    leftOut: t.exposeInt('leftOut', { description: 'How many samples of either side could not be paired.' }),
-    baseline: t.exposeFloat('baseline', { description: 'The baseline\'s mean over the paired samples.' }),
-    candidate: t.exposeFloat('candidate', { description: 'The candidate\'s mean over the paired samples.' }),
+    leftOut: t.exposeInt('leftOut', {
+      description: 'How many samples of either side could not be paired.',
+    }),
+    baseline: t.exposeFloat('baseline', {
+      description: "The baseline's mean over the paired samples.",
+    }),
+    candidate: t.exposeFloat('candidate', {
+      description: "The candidate's mean over the paired samples.",
+    }),
     difference: t.exposeFloat('difference', { description: 'Candidate minus baseline.' }),
-    low: t.exposeFloat('low', { description: 'The lower end of the difference\'s interval.' }),
-    high: t.exposeFloat('high', { description: 'The upper end of the difference\'s interval.' }),
-    level: t.exposeFloat('level', { description: 'The interval\'s confidence level, such as 0.95.' }),
+    low: t.exposeFloat('low', { description: "The lower end of the difference's interval." }),
+    high: t.exposeFloat('high', { description: "The upper end of the difference's interval." }),
+    level: t.exposeFloat('level', {
+      description: "The interval's confidence level, such as 0.95.",
+    }),
     pValue: t.exposeFloat('pValue', { description: 'Of the exact two-sided McNemar test.' }),
     gained: t.exposeInt('gained', { description: 'Samples that only the candidate got right.' }),
     lost: t.exposeInt('lost', { description: 'Samples that only the baseline got right.' }),
-    baselineEvaluation: t.relation('baselineEvaluation', { description: 'The baseline\'s scores.' }),
-    candidateEvaluation: t.relation('candidateEvaluation', { description: 'The candidate\'s scores.' }),
+    baselineEvaluation: t.relation('baselineEvaluation', { description: "The baseline's scores." }),
+    candidateEvaluation: t.relation('candidateEvaluation', {
+      description: "The candidate's scores.",
+    }),
   }),
 })
 
@@ -37,12 +47,21 @@ export const ComparisonType = builder.drizzleNode('comparisons', {
   id: { column: (comparison) => comparison.id, description: 'Comparison:<uuid>.' },
   authScopes: member,
   fields: (t) => ({
-    run: t.relation('run', { nullable: true, description: 'The training run that asked for it; null when made by compare.' }),
+    run: t.relation('run', {
+      nullable: true,
+      description: 'The training run that asked for it; null when made by compare.',
+    }),
     account: t.relation('account', { description: 'Who asked for it.' }),
-    baselineModel: t.relation('baselineModel', { description: 'The baseline\'s base model.' }),
-    baselineAdapter: t.relation('baselineAdapter', { nullable: true, description: 'The baseline\'s adapter; null for the base model itself.' }),
-    candidateModel: t.relation('candidateModel', { description: 'The candidate\'s base model.' }),
-    candidateAdapter: t.relation('candidateAdapter', { nullable: true, description: 'The candidate\'s adapter; null for the base model itself.' }),
+    baselineModel: t.relation('baselineModel', { description: "The baseline's base model." }),
+    baselineAdapter: t.relation('baselineAdapter', {
+      nullable: true,
+      description: "The baseline's adapter; null for the base model itself.",
+    }),
+    candidateModel: t.relation('candidateModel', { description: "The candidate's base model." }),
+    candidateAdapter: t.relation('candidateAdapter', {
+      nullable: true,
+      description: "The candidate's adapter; null for the base model itself.",
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     tasks: t.relation('tasks', {
       description: 'The differences, by task and metric.',
@@ -57,7 +76,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'A comparison by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The comparison\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The comparison's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Comparison', String(id))
       return uuid === null ? null : db.query.comparisons.findFirst(query({ where: { id: uuid } }))
@@ -77,8 +96,8 @@ const SubjectInput = builder.inputType('SubjectInput', {
   description: 'A base model itself, or an adapter on its base model.',
   isOneOf: true,
   fields: (t) => ({
-    modelId: t.id({ description: 'The base model\'s id.' }),
-    adapterId: t.id({ description: 'The adapter\'s id.' }),
+    modelId: t.id({ description: "The base model's id." }),
+    adapterId: t.id({ description: "The adapter's id." }),
   }),
 })
 
@@ -86,21 +105,36 @@ const CompareInput = builder.inputType('CompareInput', {
   description: 'What is to be compared. Both must have been scored already.',
   fields: (t) => ({
     baseline: t.field({ type: SubjectInput, required: true, description: 'The zero line.' }),
-    candidate: t.field({ type: SubjectInput, required: true, description: 'What is to be better.' }),
-    tasks: t.field({ type: [TaskNameType], description: 'On which tasks. Default: all that both were scored on.' }),
+    candidate: t.field({
+      type: SubjectInput,
+      required: true,
+      description: 'What is to be better.',
+    }),
+    tasks: t.field({
+      type: [TaskNameType],
+      description: 'On which tasks. Default: all that both were scored on.',
+    }),
   }),
 })
 
-type SubjectGiven = { readonly modelId?: string | number | null; readonly adapterId?: string | number | null }
+type SubjectGiven = {
+  readonly modelId?: string | number | null
+  readonly adapterId?: string | number | null
+}
 
 const subject = ({ modelId, adapterId }: SubjectGiven): SubjectRef =>
-  adapterId == null ? { modelId: rowId('Model', modelId ?? '') } : { adapterId: rowId('Adapter', adapterId) }
+  adapterId == null
+    ? { modelId: rowId('Model', modelId ?? '') }
+    : { adapterId: rowId('Adapter', adapterId) }
 
 builder.mutationField('compare', (t) =>
   t.withAuth(member).drizzleField({
     type: ComparisonType,
-    description: 'Compares two subjects on the samples that both were scored on; nothing new is scored.',
-    args: { input: t.arg({ type: CompareInput, required: true, description: 'What is to be compared.' }) },
+    description:
+      'Compares two subjects on the samples that both were scored on; nothing new is scored.',
+    args: {
+      input: t.arg({ type: CompareInput, required: true, description: 'What is to be compared.' }),
+    },
     errors: {
       types: [InvalidInput, NotFound, Conflict],
       union: { name: 'CompareResult', description: 'What compare answers.' },

@@ -10,11 +10,14 @@ type Point = { readonly step: number; readonly value: number | null }
 type Curve = { readonly name: string; readonly points: Point[] }
 
 const CurvePoint = builder.objectRef<Point>('CurvePoint').implement({
-  description: 'A curve\'s value at one optimizer step.',
+  description: "A curve's value at one optimizer step.",
   authScopes: member,
   fields: (t) => ({
     step: t.exposeInt('step', { description: 'The optimizer step.' }),
-    value: t.exposeFloat('value', { nullable: true, description: 'The value; null where it was not finite.' }),
+    value: t.exposeFloat('value', {
+      nullable: true,
+      description: 'The value; null where it was not finite.',
+    }),
   }),
 })
 
@@ -22,13 +25,24 @@ const CurveType = builder.objectRef<Curve>('Curve').implement({
   description: 'One metric of a run over its steps.',
   authScopes: member,
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name, such as loss, rewards/margins or eval_loss.' }),
-    points: t.expose('points', { type: [CurvePoint], description: 'Its points, by step.', complexity: { field: 1, multiplier: 20 } }),
+    name: t.exposeString('name', {
+      description: 'Its name, such as loss, rewards/margins or eval_loss.',
+    }),
+    points: t.expose('points', {
+      type: [CurvePoint],
+      description: 'Its points, by step.',
+      complexity: { field: 1, multiplier: 20 },
+    }),
   }),
 })
 
 /** Of longer curves every k-th point is taken, and the last: the steps that are shown are real ones, nothing is averaged. */
-async function readCurves(pool: Pool, runId: string, names: string[] | null, maxPoints: number): Promise<Curve[]> {
+async function readCurves(
+  pool: Pool,
+  runId: string,
+  names: string[] | null,
+  maxPoints: number,
+): Promise<Curve[]> {
   type Row = { name: string; steps: number[]; values: (number | null)[] }
   const { rows } = await pool.query<Row>(
     `select name, array_agg(step order by step) as steps, array_agg(value order by step) as values

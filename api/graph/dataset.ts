@@ -14,7 +14,7 @@ export const DatasetType = builder.drizzleNode('datasets', {
     name: t.exposeString('name', { description: 'The name of its file.' }),
     path: t.exposeString('path', { description: 'Where it was when it was first used.' }),
     sha256: t.exposeString('sha256', { description: 'Hash of the file.' }),
-    bytes: t.exposeFloat('bytes', { description: 'The file\'s size; a whole number.' }),
+    bytes: t.exposeFloat('bytes', { description: "The file's size; a whole number." }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first used.' }),
     runs: t.relatedConnection('runs', {
       description: 'The runs that trained on it, newest first.',
@@ -30,7 +30,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'A dataset by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The dataset\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The dataset's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Dataset', String(id))
       return uuid === null ? null : db.query.datasets.findFirst(query({ where: { id: uuid } }))

@@ -11,21 +11,35 @@ import { ModelInput } from './train.ts'
 const EvaluateInput = builder.inputType('EvaluateInput', {
   description: 'An evaluation. Give a model, or an adapter, whose model is then its own.',
   fields: (t) => ({
-    idempotencyKey: t.string({ required: true, description: 'Any text of yours, 1 to 200 characters: the same key with the same input is the same run, with other input a Conflict.' }),
-    name: t.string({ description: 'What people will call the run. Default: made of subject and tasks.' }),
+    idempotencyKey: t.string({
+      required: true,
+      description:
+        'Any text of yours, 1 to 200 characters: the same key with the same input is the same run, with other input a Conflict.',
+    }),
+    name: t.string({
+      description: 'What people will call the run. Default: made of subject and tasks.',
+    }),
     model: t.field({ type: ModelInput, description: 'The base model to score.' }),
     adapterId: t.id({ description: 'The adapter to score.' }),
-    tasks: t.field({ type: [EvaluateTaskInput], required: true, description: 'The tasks, each once, at least one.' }),
+    tasks: t.field({
+      type: [EvaluateTaskInput],
+      required: true,
+      description: 'The tasks, each once, at least one.',
+    }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
     priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),
-    maxAttempts: t.int({ description: 'How often it may be started when runtimes are lost. Default: as this installation says.' }),
+    maxAttempts: t.int({
+      description:
+        'How often it may be started when runtimes are lost. Default: as this installation says.',
+    }),
   }),
 })
 
 builder.mutationField('evaluate', (t) =>
   t.withAuth({ member: true }).drizzleField({
     type: RunType,
-    description: 'Scores a base model or an adapter on benchmark tasks; what was scored before under the same settings is taken over.',
+    description:
+      'Scores a base model or an adapter on benchmark tasks; what was scored before under the same settings is taken over.',
     args: { input: t.arg({ type: EvaluateInput, required: true, description: 'What to score.' }) },
     errors: {
       types: [InvalidInput, NotFound, Conflict, LimitExceeded],

@@ -12,10 +12,15 @@ builder.drizzleObject('scores', {
   description: 'The mean of one metric over all samples.',
   authScopes: member,
   fields: (t) => ({
-    metric: t.exposeString('metric', { description: 'What was measured, such as acc or acc_norm.' }),
+    metric: t.exposeString('metric', {
+      description: 'What was measured, such as acc or acc_norm.',
+    }),
     n: t.exposeInt('n', { description: 'Over how many samples.' }),
     mean: t.exposeFloat('mean', { description: 'The mean.' }),
-    standardError: t.exposeFloat('standardError', { nullable: true, description: 'Its standard error; null for a single sample.' }),
+    standardError: t.exposeFloat('standardError', {
+      nullable: true,
+      description: 'Its standard error; null for a single sample.',
+    }),
   }),
 })
 
@@ -25,56 +30,80 @@ const Choice = builder.objectRef<Sample['choices'][number]>('Choice').implement(
   description: 'How likely the model found one answer.',
   authScopes: member,
   fields: (t) => ({
-    logLikelihood: t.exposeFloat('logLikelihood', { nullable: true, description: 'Sum of its tokens\' log-likelihoods in nats; null where it was not finite.' }),
+    logLikelihood: t.exposeFloat('logLikelihood', {
+      nullable: true,
+      description: "Sum of its tokens' log-likelihoods in nats; null where it was not finite.",
+    }),
     tokens: t.exposeInt('tokens', { description: 'How many tokens it has.' }),
   }),
 })
 
-const SampleScore = builder.objectRef<{ metric: string; value: number | null }>('SampleScore').implement({
-  description: 'One metric of one sample.',
-  authScopes: member,
-  fields: (t) => ({
-    metric: t.exposeString('metric', { description: 'What was measured.' }),
-    value: t.exposeFloat('value', { nullable: true, description: '1 for right and 0 for wrong, where it is an accuracy.' }),
-  }),
-})
+const SampleScore = builder
+  .objectRef<{ metric: string; value: number | null }>('SampleScore')
+  .implement({
+    description: 'One metric of one sample.',
+    authScopes: member,
+    fields: (t) => ({
+      metric: t.exposeString('metric', { description: 'What was measured.' }),
+      value: t.exposeFloat('value', {
+        nullable: true,
+        description: '1 for right and 0 for wrong, where it is an accuracy.',
+      }),
+    }),
+  })
 
 export const SampleType = builder.drizzleObject('samples', {
   name: 'Sample',
   description: 'One question, and what the model made of it.',
   authScopes: member,
   fields: (t) => ({
-    document: t.exposeInt('document', { description: 'The row of the task\'s file, from 0.' }),
-    hash: t.exposeString('hash', { description: 'Hash of the rendered requests: samples are paired only where it agrees.' }),
+    document: t.exposeInt('document', { description: "The row of the task's file, from 0." }),
+    hash: t.exposeString('hash', {
+      description: 'Hash of the rendered requests: samples are paired only where it agrees.',
+    }),
     question: t.exposeString('question', { description: 'The beginning of the question.' }),
     answers: t.exposeStringList('answers', { description: 'The beginnings of the answers.' }),
     gold: t.exposeInt('gold', { description: 'Which answer is right, from 0.' }),
-    picked: t.exposeInt('picked', { description: 'Which answer the model found likeliest, from 0.' }),
+    picked: t.exposeInt('picked', {
+      description: 'Which answer the model found likeliest, from 0.',
+    }),
     choices: t.expose('choices', { type: [Choice], description: 'How likely each answer was.' }),
     scores: t.field({
       type: [SampleScore],
       description: 'What it counts for.',
-      resolve: (sample) => Object.entries(sample.scores).map(([metric, value]) => ({ metric, value })),
+      resolve: (sample) =>
+        Object.entries(sample.scores).map(([metric, value]) => ({ metric, value })),
     }),
   }),
 })
 
 export const EvaluationType = builder.drizzleNode('evaluations', {
   name: 'Evaluation',
-  description: 'One subject, a base model or an adapter on it, on one task under one set of settings.',
+  description:
+    'One subject, a base model or an adapter on it, on one task under one set of settings.',
   id: { column: (evaluation) => evaluation.id, description: 'Evaluation:<uuid>.' },
   authScopes: member,
   fields: (t) => ({
     run: t.relation('run', { description: 'The run that scored it.' }),
     model: t.relation('baseModel', { description: 'The base model.' }),
-    adapter: t.relation('adapter', { nullable: true, description: 'The adapter; null for the base model itself.' }),
-    task: t.exposeString('task', { description: 'The task\'s name.' }),
-    settings: t.expose('settings', { type: SettingsType, description: 'What other scores have to agree on to be comparable.' }),
+    adapter: t.relation('adapter', {
+      nullable: true,
+      description: 'The adapter; null for the base model itself.',
+    }),
+    task: t.exposeString('task', { description: "The task's name." }),
+    settings: t.expose('settings', {
+      type: SettingsType,
+      description: 'What other scores have to agree on to be comparable.',
+    }),
     settingsHash: t.exposeString('settingsHash', { description: 'Hash of the settings.' }),
     promptHash: t.exposeString('promptHash', { description: 'Hash of all rendered prompts.' }),
     documents: t.exposeInt('documents', { description: 'How many rows are scored.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When scoring began.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When the last sample came; null until then.' }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the last sample came; null until then.',
+    }),
     scores: t.relation('scores', {
       description: 'The means, once all samples are there.',
       query: { orderBy: { metric: 'asc' } },
@@ -93,7 +122,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'An evaluation by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The evaluation\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The evaluation's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Evaluation', String(id))
       return uuid === null ? null : db.query.evaluations.findFirst(query({ where: { id: uuid } }))
@@ -107,7 +136,10 @@ builder.queryFields((t) => ({
     args: { task: t.arg.string({ description: 'Only of this task.' }) },
     resolve: (query, _root, { task }, { db }) =>
       db.query.evaluations.findMany(
-        query({ ...(task == null ? {} : { where: { task } }), orderBy: { createdAt: 'desc', id: 'desc' } }),
+        query({
+          ...(task == null ? {} : { where: { task } }),
+          orderBy: { createdAt: 'desc', id: 'desc' },
+        }),
       ),
   }),
 }))

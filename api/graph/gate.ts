@@ -5,8 +5,12 @@ import { authenticate, claimsKey, type Caller } from '../accounts/authenticate.t
 import { originOf } from '../accounts/origin.ts'
 import type { Context } from '../context.ts'
 
-const refuse = (status: number, code: string, message: string, headers: Record<string, string> = {}): Response =>
-  Response.json({ errors: [{ message, extensions: { code } }] }, { status, headers })
+const refuse = (
+  status: number,
+  code: string,
+  message: string,
+  headers: Record<string, string> = {},
+): Response => Response.json({ errors: [{ message, extensions: { code } }] }, { status, headers })
 
 const wantsHtml = ({ method, headers }: Request): boolean =>
   method === 'GET' && (headers.get('accept') ?? '').includes('text/html')
@@ -17,11 +21,17 @@ const wantsHtml = ({ method, headers }: Request): boolean =>
  * who opens GraphiQL is led to the login; with a cookie only JSON is taken, which no other site's page can send
  * without asking first (a "simple" form post it can).
  */
-export async function admit(ctx: Context, request: Request): Promise<Response | { readonly caller: Caller | null }> {
+export async function admit(
+  ctx: Context,
+  request: Request,
+): Promise<Response | { readonly caller: Caller | null }> {
   const caller = await authenticate(ctx, request)
   if (caller === null && claimsKey(request)) {
-    const message = 'expected "authorization: Bearer ods_..." with a key that exists and was not revoked'
-    return refuse(401, 'UNAUTHENTICATED', message, { 'www-authenticate': 'Bearer realm="oddsmith"' })
+    const message =
+      'expected "authorization: Bearer ods_..." with a key that exists and was not revoked'
+    return refuse(401, 'UNAUTHENTICATED', message, {
+      'www-authenticate': 'Bearer realm="oddsmith"',
+    })
   }
   if (caller === null && wantsHtml(request)) {
     const { pathname, search } = new URL(request.url)
@@ -29,10 +39,15 @@ export async function admit(ctx: Context, request: Request): Promise<Response | 
     return new Response(null, { status: 303, headers: { location, 'cache-control': 'no-store' } })
   }
   if (caller?.via === 'SESSION' && request.method === 'POST') {
-    if (originOf(request) === 'OTHER') return refuse(403, 'CROSS_SITE', 'expected a request from a page of this site')
+    if (originOf(request) === 'OTHER')
+      return refuse(403, 'CROSS_SITE', 'expected a request from a page of this site')
     const type = request.headers.get('content-type') ?? ''
     if (!/^application\/json\b/i.test(type)) {
-      return refuse(415, 'UNSUPPORTED_MEDIA_TYPE', `with a cookie expected content-type application/json, got "${type}"`)
+      return refuse(
+        415,
+        'UNSUPPORTED_MEDIA_TYPE',
+        `with a cookie expected content-type application/json, got "${type}"`,
+      )
     }
   }
   return { caller }
@@ -45,9 +60,12 @@ export function useOwnPages(): Plugin<{ caller: Caller | null }> {
       const operation = getOperationAST(args.document, args.operationName)
       if (operation?.operation !== 'mutation' || context.caller?.via !== 'SESSION') return
       if (originOf(context.request) === 'SAME') return
-      throw new GraphQLError('with a cookie expected the origin or sec-fetch-site header of a page of this site', {
-        extensions: { code: 'CROSS_SITE', http: { status: 403 } },
-      })
+      throw new GraphQLError(
+        'with a cookie expected the origin or sec-fetch-site header of a page of this site',
+        {
+          extensions: { code: 'CROSS_SITE', http: { status: 403 } },
+        },
+      )
     },
   }
 }

@@ -15,6 +15,7 @@ export function uuidOf(typename: string, id: string): string | null {
 /** The row's id; what cannot be one refers to nothing: NotFound. */
 export function rowId(typename: string, id: string | number): string {
   const uuid = uuidOf(typename, String(id))
-  if (uuid === null) throw new NotFound(`expected an id such as ${typename}:<uuid>, got ${JSON.stringify(id)}`)
+  if (uuid === null)
+    throw new NotFound(`expected an id such as ${typename}:<uuid>, got ${JSON.stringify(id)}`)
   return uuid
 }

@@ -8,16 +8,22 @@ import { EvaluationType } from './evaluation.ts'
 import { ModelType } from './model.ts'
 import { SettingsType, TaskNameType } from './task.ts'
 
-const linked = { authScopes: { member: true }, unauthorizedResolver: () => null, nullable: true } as const
+const linked = {
+  authScopes: { member: true },
+  unauthorizedResolver: () => null,
+  nullable: true,
+} as const
 
 const DifferenceType = builder.objectRef<Difference>('Difference').implement({
   description: 'A paired difference between a row and its own base model.',
   fields: (t) => ({
     n: t.exposeInt('n', { description: 'How many samples both were scored on.' }),
-    difference: t.exposeFloat('difference', { description: 'The row\'s mean minus the base model\'s.' }),
+    difference: t.exposeFloat('difference', {
+      description: "The row's mean minus the base model's.",
+    }),
     low: t.exposeFloat('low', { description: 'The lower end of its interval.' }),
     high: t.exposeFloat('high', { description: 'The upper end of its interval.' }),
-    level: t.exposeFloat('level', { description: 'The interval\'s confidence level.' }),
+    level: t.exposeFloat('level', { description: "The interval's confidence level." }),
     pValue: t.exposeFloat('pValue', { description: 'Of the exact two-sided McNemar test.' }),
     gained: t.exposeInt('gained', { description: 'Samples that only the row got right.' }),
     lost: t.exposeInt('lost', { description: 'Samples that only the base model got right.' }),
@@ -27,28 +33,45 @@ const DifferenceType = builder.objectRef<Difference>('Difference').implement({
 const StandingType = builder.objectRef<Standing>('Standing').implement({
   description: 'One row of a board.',
   fields: (t) => ({
-    rank: t.exposeInt('rank', { description: 'Rows that cannot be told apart from the leader of their group share its rank: 1, 1, 3.' }),
+    rank: t.exposeInt('rank', {
+      description:
+        'Rows that cannot be told apart from the leader of their group share its rank: 1, 1, 3.',
+    }),
     name: t.string({
-      description: 'The adapter\'s name, or the base model\'s where there is no adapter.',
+      description: "The adapter's name, or the base model's where there is no adapter.",
       resolve: ({ adapter, baseModel }) => (adapter ?? baseModel).name,
     }),
-    modelName: t.string({ description: 'The base model\'s name.', resolve: ({ baseModel }) => baseModel.name }),
+    modelName: t.string({
+      description: "The base model's name.",
+      resolve: ({ baseModel }) => baseModel.name,
+    }),
     n: t.exposeInt('n', { description: 'How many samples were scored.' }),
-    score: t.float({ description: 'The mean of the board\'s metric.', resolve: ({ mean }) => mean }),
-    standardError: t.exposeFloat('standardError', { nullable: true, description: 'The mean\'s standard error; null for a single sample.' }),
-    low: t.float({ description: 'The lower end of the mean\'s own interval.', resolve: ({ interval }) => interval.low }),
-    high: t.float({ description: 'The upper end of the mean\'s own interval.', resolve: ({ interval }) => interval.high }),
+    score: t.float({ description: "The mean of the board's metric.", resolve: ({ mean }) => mean }),
+    standardError: t.exposeFloat('standardError', {
+      nullable: true,
+      description: "The mean's standard error; null for a single sample.",
+    }),
+    low: t.float({
+      description: "The lower end of the mean's own interval.",
+      resolve: ({ interval }) => interval.low,
+    }),
+    high: t.float({
+      description: "The upper end of the mean's own interval.",
+      resolve: ({ interval }) => interval.high,
+    }),
     toBase: t.expose('toBase', {
       type: DifferenceType,
       nullable: true,
-      description: 'Against its own base model; null for a base model, or where that is not on this board.',
+      description:
+        'Against its own base model; null for a base model, or where that is not on this board.',
     }),
     finishedAt: t.expose('finishedAt', { type: 'DateTime', description: 'When it was scored.' }),
     model: t.drizzleField({
       ...linked,
       type: ModelType,
       description: 'The base model; null without a key.',
-      resolve: (query, { baseModel: { id } }, _args, { db }) => db.query.baseModels.findFirst(query({ where: { id } })),
+      resolve: (query, { baseModel: { id } }, _args, { db }) =>
+        db.query.baseModels.findFirst(query({ where: { id } })),
     }),
     adapter: t.drizzleField({
       ...linked,
@@ -61,12 +84,14 @@ const StandingType = builder.objectRef<Standing>('Standing').implement({
       ...linked,
       type: EvaluationType,
       description: 'The scores behind the row; null without a key.',
-      resolve: (query, { evaluationId: id }, _args, { db }) => db.query.evaluations.findFirst(query({ where: { id } })),
+      resolve: (query, { evaluationId: id }, _args, { db }) =>
+        db.query.evaluations.findFirst(query({ where: { id } })),
     }),
     comparison: t.drizzleField({
       ...linked,
       type: ComparisonType,
-      description: 'The comparison of the adapter\'s training run; null where there is none, or without a key.',
+      description:
+        "The comparison of the adapter's training run; null where there is none, or without a key.",
       resolve: (query, { comparisonId: id }, _args, { db }) =>
         id === null ? null : db.query.comparisons.findFirst(query({ where: { id } })),
     }),
@@ -76,13 +101,19 @@ const StandingType = builder.objectRef<Standing>('Standing').implement({
 const BoardType = builder.objectRef<Board>('Board').implement({
   description: 'Scores that are comparable: settings and prompts are the same in every row.',
   fields: (t) => ({
-    task: t.expose('task', { type: TaskNameType, description: 'The task\'s name.' }),
+    task: t.expose('task', { type: TaskNameType, description: "The task's name." }),
     title: t.exposeString('title', { description: 'What people call the task.' }),
     metric: t.exposeString('metric', { description: 'What is ranked.' }),
     settings: t.expose('settings', { type: SettingsType, description: 'What all rows agree on.' }),
-    settingsHash: t.exposeString('settingsHash', { description: 'Hash of the settings: it names the board.' }),
+    settingsHash: t.exposeString('settingsHash', {
+      description: 'Hash of the settings: it names the board.',
+    }),
     promptHash: t.exposeString('promptHash', { description: 'Hash of all rendered prompts.' }),
-    rows: t.field({ type: [StandingType], description: 'Best first.', resolve: ({ rows }) => [...rows] }),
+    rows: t.field({
+      type: [StandingType],
+      description: 'Best first.',
+      resolve: ({ rows }) => [...rows],
+    }),
   }),
 })
 
@@ -91,9 +122,10 @@ builder.queryField('leaderboard', (t) =>
     type: [BoardType],
     description: 'The boards. Needs no key.',
     args: {
-      task: t.arg({ type: TaskNameType, description: 'Only this task\'s.' }),
+      task: t.arg({ type: TaskNameType, description: "Only this task's." }),
       settingsHash: t.arg.string({ description: 'Only the board of these settings.' }),
     },
-    resolve: (_root, { task, settingsHash }, { db }) => standings(db, { task: task ?? null, settingsHash: settingsHash ?? null }),
+    resolve: (_root, { task, settingsHash }, { db }) =>
+      standings(db, { task: task ?? null, settingsHash: settingsHash ?? null }),
   }),
 )

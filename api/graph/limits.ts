@@ -1,5 +1,10 @@
 /** A Yoga plugin that bounds documents before they cost anything. Depth and cost are bounded by the builder's `costLimits`. */
-import { GraphQLError, NoSchemaIntrospectionCustomRule, parse, type ValidationContext } from 'graphql'
+import {
+  GraphQLError,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  type ValidationContext,
+} from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 
 export const documentLimits = {
@@ -17,7 +22,9 @@ function LimitAliases(context: ValidationContext) {
       aliases += 1
       if (aliases === documentLimits.aliases + 1) {
         context.reportError(
-          new GraphQLError(`expected at most ${documentLimits.aliases} aliases`, { extensions: { code: 'TOO_COMPLEX' } }),
+          new GraphQLError(`expected at most ${documentLimits.aliases} aliases`, {
+            extensions: { code: 'TOO_COMPLEX' },
+          }),
         )
       }
     },
@@ -27,7 +34,9 @@ function LimitAliases(context: ValidationContext) {
 export function useLimits({ introspection }: { readonly introspection: boolean }): Plugin {
   return {
     onParse({ setParseFn }) {
-      setParseFn((source, options) => parse(source, { ...options, maxTokens: documentLimits.tokens }))
+      setParseFn((source, options) =>
+        parse(source, { ...options, maxTokens: documentLimits.tokens }),
+      )
     },
     onValidate({ addValidationRule }) {
       addValidationRule(LimitAliases)

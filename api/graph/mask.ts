@@ -18,13 +18,17 @@ const codes: Record<Problem['status'], string> = {
 /** GraphQL wraps what resolvers throw in errors that say where. */
 function original(error: unknown): unknown {
   let inner = error
-  while (inner instanceof GraphQLError && inner.originalError !== undefined) inner = inner.originalError
+  while (inner instanceof GraphQLError && inner.originalError !== undefined)
+    inner = inner.originalError
   return inner
 }
 
 /** A problem that a query, which has no union of results, ran into. */
 function asGraphQLError(problem: Problem, where: GraphQLError | null): GraphQLError {
-  const extensions = { code: codes[problem.status], ...(problem instanceof InvalidInput && { issues: problem.issues }) }
+  const extensions = {
+    code: codes[problem.status],
+    ...(problem instanceof InvalidInput && { issues: problem.issues }),
+  }
   return new GraphQLError(problem.message, { nodes: where?.nodes, path: where?.path, extensions })
 }
 
@@ -36,7 +40,10 @@ export const maskError =
     if (cause instanceof GraphQLError) return error as GraphQLError
     if (cause instanceof Problem) return asGraphQLError(cause, where)
     const errorId = randomUUID()
-    log.error({ err: cause, errorId, runId: runOf(cause), path: where?.path?.join('.') }, 'graphql: unexpected error')
+    log.error(
+      { err: cause, errorId, runId: runOf(cause), path: where?.path?.join('.') },
+      'graphql: unexpected error',
+    )
     return new GraphQLError(message, {
       nodes: where?.nodes,
       path: where?.path,

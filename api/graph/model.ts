@@ -13,9 +13,13 @@ export const ModelType = builder.drizzleNode('baseModels', {
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The last name of its directory.' }),
     path: t.exposeString('path', { description: 'Where it was when it was first used.' }),
-    revision: t.exposeString('revision', { description: 'Hash over configuration, tokenizer and weights.' }),
+    revision: t.exposeString('revision', {
+      description: 'Hash over configuration, tokenizer and weights.',
+    }),
     family: t.exposeString('family', { description: 'Its model_type, such as llama.' }),
-    parameters: t.exposeFloat('parameters', { description: 'How many numbers it has; a whole number.' }),
+    parameters: t.exposeFloat('parameters', {
+      description: 'How many numbers it has; a whole number.',
+    }),
     dtype: t.exposeString('dtype', { description: 'In what precision its weights are stored.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first used.' }),
     adapters: t.relatedConnection('adapters', {
@@ -37,7 +41,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'A base model by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The model\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The model's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Model', String(id))
       return uuid === null ? null : db.query.baseModels.findFirst(query({ where: { id: uuid } }))

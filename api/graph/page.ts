@@ -6,4 +6,7 @@ export const pageSize = 20
 export const maxPageSize = 200
 
 /** For the complexity option of connections; `edges` and `nodes` themselves multiply by one. */
-export const pageCost = (args: PageArgs) => ({ field: 1, multiplier: args.first ?? args.last ?? pageSize })
+export const pageCost = (args: PageArgs) => ({
+  field: 1,
+  multiplier: args.first ?? args.last ?? pageSize,
+})

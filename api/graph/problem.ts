@@ -1,19 +1,33 @@
 /** Expected failures as types: members of the mutations' result unions, all of them a Problem with a message. */
-import { Conflict, Forbidden, InvalidInput, LimitExceeded, NotFound, Problem, type Issue } from '../problem.ts'
+import {
+  Conflict,
+  Forbidden,
+  InvalidInput,
+  LimitExceeded,
+  NotFound,
+  Problem,
+  type Issue,
+} from '../problem.ts'
 import { builder } from './builder.ts'
 
 const ProblemInterface = builder.interfaceRef<Problem>('Problem').implement({
   description: 'An expected failure.',
   fields: (t) => ({
-    message: t.exposeString('message', { description: 'What was expected, what was got, and where.' }),
+    message: t.exposeString('message', {
+      description: 'What was expected, what was got, and where.',
+    }),
   }),
 })
 
 const IssueType = builder.objectRef<Issue>('Issue').implement({
   description: 'One thing that is wrong with an input.',
   fields: (t) => ({
-    path: t.exposeStringList('path', { description: 'The place in the input, such as ["recipe", "beta"].' }),
-    message: t.exposeString('message', { description: 'What was expected there, and what was got.' }),
+    path: t.exposeStringList('path', {
+      description: 'The place in the input, such as ["recipe", "beta"].',
+    }),
+    message: t.exposeString('message', {
+      description: 'What was expected there, and what was got.',
+    }),
   }),
 })
 
@@ -22,7 +36,11 @@ builder.objectType(InvalidInput, {
   description: 'The input cannot be used; nothing was started or changed.',
   interfaces: [ProblemInterface],
   fields: (t) => ({
-    issues: t.field({ type: [IssueType], description: 'Everything that is wrong with it.', resolve: (p) => [...p.issues] }),
+    issues: t.field({
+      type: [IssueType],
+      description: 'Everything that is wrong with it.',
+      resolve: (p) => [...p.issues],
+    }),
   }),
 })
 
@@ -34,7 +52,8 @@ builder.objectType(NotFound, {
 
 builder.objectType(Conflict, {
   name: 'Conflict',
-  description: 'The state of things does not allow it, or the idempotency key was used for something else.',
+  description:
+    'The state of things does not allow it, or the idempotency key was used for something else.',
   interfaces: [ProblemInterface],
 })
 

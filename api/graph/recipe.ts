@@ -24,7 +24,8 @@ const Schedule = builder.enumType('Schedule', {
 })
 
 const Recompute = builder.enumType('Recompute', {
-  description: 'What the backward pass computes again instead of keeping it in memory. The numbers do not change.',
+  description:
+    'What the backward pass computes again instead of keeping it in memory. The numbers do not change.',
   values: {
     NONE: { description: 'Nothing: fastest, most memory.' },
     ATTENTION: { description: 'Attention probabilities and cheap elementwise results.' },
@@ -47,12 +48,12 @@ const Linear = builder.enumType('Linear', {
 
 /** One sentence per knob, for the type and for the input alike. */
 const recipeText = {
-  beta: 'The weight of the odds ratio term (the paper\'s lambda).',
+  beta: "The weight of the odds ratio term (the paper's lambda).",
   nll: 'What the likelihood term covers.',
   learningRate: 'The peak learning rate.',
   schedule: 'How the learning rate goes on after the warmup.',
   warmupSteps: 'Optimizer steps over which the learning rate rises from zero.',
-  weightDecay: 'AdamW\'s weight decay.',
+  weightDecay: "AdamW's weight decay.",
   maxGradNorm: 'Gradients are scaled down to this norm.',
   batchSize: 'Pairs per micro-batch, over which the loss is a mean.',
   accumulation: 'Micro-batches per optimizer step.',
@@ -60,9 +61,11 @@ const recipeText = {
   maxSteps: 'Optimizer steps; when given, it wins over epochs.',
   maxLength: 'Tokens of prompt and answer together; longer ones are cut.',
   maxPromptLength: 'Tokens that a prompt keeps when something has to be cut; less than maxLength.',
-  evalEvery: 'A fraction of the run between evaluations on the held-out rows (0.2: five of them); 0 for none.',
+  evalEvery:
+    'A fraction of the run between evaluations on the held-out rows (0.2: five of them); 0 for none.',
   logEvery: 'Optimizer steps between points of the curves.',
-  checkpointEvery: 'Optimizer steps between checkpoints; 0 for none but the one that an interruption writes.',
+  checkpointEvery:
+    'Optimizer steps between checkpoints; 0 for none but the one that an interruption writes.',
   seed: 'Seeds everything random.',
 }
 
@@ -108,7 +111,10 @@ export const LoraType = builder.objectRef<LoraSpec>('Lora').implement({
     r: t.exposeInt('r', { description: loraText.r }),
     alpha: t.exposeFloat('alpha', { description: loraText.alpha }),
     dropout: t.exposeFloat('dropout', { description: loraText.dropout }),
-    targetModules: t.expose('targetModules', { type: [Linear], description: loraText.targetModules }),
+    targetModules: t.expose('targetModules', {
+      type: [Linear],
+      description: loraText.targetModules,
+    }),
   }),
 })
 
@@ -122,8 +128,10 @@ export const EngineType = builder.objectRef<Engine>('Engine').implement({
 })
 
 /** "... Default: 0.1." */
-const say = <T extends object>(text: { [K in keyof T]: string }, values: T) => (name: keyof T & string) =>
-  `${text[name]} Default: ${JSON.stringify(values[name])?.replaceAll('"', '')}.`
+const say =
+  <T extends object>(text: { [K in keyof T]: string }, values: T) =>
+  (name: keyof T & string) =>
+    `${text[name]} Default: ${JSON.stringify(values[name])?.replaceAll('"', '')}.`
 
 const ofRecipe = say(recipeText, recipe)
 const ofLora = say(loraText, lora)

@@ -28,7 +28,9 @@ export const RunStatusType = builder.enumType('RunStatus', {
 const RunKind = builder.enumType('RunKind', {
   description: 'What a run does.',
   values: {
-    TRAIN: { description: 'It trains an adapter and, where tasks are given, scores base and adapter.' },
+    TRAIN: {
+      description: 'It trains an adapter and, where tasks are given, scores base and adapter.',
+    },
     EVALUATE: { description: 'It scores a base model or an adapter.' },
   },
 })
@@ -37,7 +39,10 @@ const FailureType = builder.objectRef<Failure>('Failure').implement({
   description: 'Why a run failed.',
   authScopes: member,
   fields: (t) => ({
-    code: t.exposeString('code', { description: 'INPUT: the data or the model; NON_FINITE: a term of the loss left the numbers; anything else is ours.' }),
+    code: t.exposeString('code', {
+      description:
+        'INPUT: the data or the model; NON_FINITE: a term of the loss left the numbers; anything else is ours.',
+    }),
     message: t.exposeString('message', { description: 'What happened, in words.' }),
   }),
 })
@@ -46,7 +51,10 @@ const TaskOrder = builder.objectRef<TaskRef>('TaskOrder').implement({
   description: 'A task that a run scores on.',
   authScopes: member,
   fields: (t) => ({
-    settings: t.expose('settings', { type: SettingsType, description: 'What gives its scores their meaning.' }),
+    settings: t.expose('settings', {
+      type: SettingsType,
+      description: 'What gives its scores their meaning.',
+    }),
     rows: t.exposeString('rows', { description: 'The file of its rows.' }),
   }),
 })
@@ -54,26 +62,61 @@ const TaskOrder = builder.objectRef<TaskRef>('TaskOrder').implement({
 export const RunType = builder.drizzleNode('runs', {
   name: 'Run',
   description: 'One piece of work: a training, or an evaluation.',
-  id: { column: (run) => run.id, description: 'Run:<uuid>; where a run is asked for, the bare uuid is taken too.' },
+  id: {
+    column: (run) => run.id,
+    description: 'Run:<uuid>; where a run is asked for, the bare uuid is taken too.',
+  },
   authScopes: member,
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What people call it.' }),
     kind: t.expose('kind', { type: RunKind, description: 'What it does.' }),
     status: t.expose('status', { type: RunStatusType, description: 'How far it is.' }),
-    attempt: t.exposeInt('attempt', { description: 'How often it was started; 0 while it waits for the first time.' }),
-    maxAttempts: t.exposeInt('maxAttempts', { description: 'How often it may be started when runtimes are lost.' }),
+    attempt: t.exposeInt('attempt', {
+      description: 'How often it was started; 0 while it waits for the first time.',
+    }),
+    maxAttempts: t.exposeInt('maxAttempts', {
+      description: 'How often it may be started when runtimes are lost.',
+    }),
     priority: t.exposeInt('priority', { description: 'Higher ones start first.' }),
-    failure: t.expose('failure', { type: FailureType, nullable: true, description: 'Why it failed; null unless it did.' }),
-    cancelRequestedAt: t.expose('cancelRequestedAt', { type: 'DateTime', nullable: true, description: 'When somebody asked for its end.' }),
+    failure: t.expose('failure', {
+      type: FailureType,
+      nullable: true,
+      description: 'Why it failed; null unless it did.',
+    }),
+    cancelRequestedAt: t.expose('cancelRequestedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When somebody asked for its end.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was asked for.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When a runtime first worked on it.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a runtime first worked on it.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it ended.',
+    }),
     account: t.relation('account', { description: 'Who asked for it.' }),
     model: t.relation('baseModel', { description: 'The base model.' }),
-    dataset: t.relation('dataset', { nullable: true, description: 'What it trains on; null for an evaluation.' }),
-    adapter: t.relation('adapter', { nullable: true, description: 'The adapter it trained; null for an evaluation, or until training has ended.' }),
-    evaluated: t.relation('evaluated', { nullable: true, description: 'The adapter that an evaluation scores; null for the base model itself.' }),
-    comparison: t.relation('comparison', { nullable: true, description: 'Adapter against base model, when a training with tasks has ended.' }),
+    dataset: t.relation('dataset', {
+      nullable: true,
+      description: 'What it trains on; null for an evaluation.',
+    }),
+    adapter: t.relation('adapter', {
+      nullable: true,
+      description: 'The adapter it trained; null for an evaluation, or until training has ended.',
+    }),
+    evaluated: t.relation('evaluated', {
+      nullable: true,
+      description: 'The adapter that an evaluation scores; null for the base model itself.',
+    }),
+    comparison: t.relation('comparison', {
+      nullable: true,
+      description: 'Adapter against base model, when a training with tasks has ended.',
+    }),
     evaluations: t.relation('evaluations', {
       description: 'Its scores, in the order in which they were begun.',
       query: { orderBy: { createdAt: 'asc', id: 'asc' } },
@@ -82,7 +125,11 @@ export const RunType = builder.drizzleNode('runs', {
       description: 'The files it stored.',
       query: { orderBy: { createdAt: 'asc', id: 'asc' } },
     }),
-    spec: t.expose('spec', { type: 'JSON', description: 'Everything it depends on, pinned by content: the same spec gives the same adapter.' }),
+    spec: t.expose('spec', {
+      type: 'JSON',
+      description:
+        'Everything it depends on, pinned by content: the same spec gives the same adapter.',
+    }),
     recipe: t.field({
       type: RecipeType,
       nullable: true,
@@ -95,8 +142,16 @@ export const RunType = builder.drizzleNode('runs', {
       description: 'The low-rank update it looks for; null for an evaluation.',
       resolve: ({ spec }) => (spec.kind === 'TRAIN' ? spec.lora : null),
     }),
-    engine: t.field({ type: EngineType, description: 'How its runtime computes.', resolve: ({ spec }) => spec.engine }),
-    tasks: t.field({ type: [TaskOrder], description: 'The tasks it scores on.', resolve: ({ spec }) => spec.evaluate }),
+    engine: t.field({
+      type: EngineType,
+      description: 'How its runtime computes.',
+      resolve: ({ spec }) => spec.engine,
+    }),
+    tasks: t.field({
+      type: [TaskOrder],
+      description: 'The tasks it scores on.',
+      resolve: ({ spec }) => spec.evaluate,
+    }),
   }),
 })
 
@@ -114,7 +169,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: member,
     description: 'A run by its id.',
-    args: { id: t.arg.id({ required: true, description: 'The run\'s id.' }) },
+    args: { id: t.arg.id({ required: true, description: "The run's id." }) },
     resolve: (query, _root, { id }, { db }) => {
       const uuid = uuidOf('Run', String(id))
       return uuid === null ? null : db.query.runs.findFirst(query({ where: { id: uuid } }))
@@ -129,7 +184,10 @@ builder.queryFields((t) => ({
     resolve: (query, _root, { filter }, { db }) =>
       db.query.runs.findMany(
         query({
-          where: { status: { in: [...(filter?.status ?? runStatuses)] }, ...(filter?.kind == null ? {} : { kind: filter.kind }) },
+          where: {
+            status: { in: [...(filter?.status ?? runStatuses)] },
+            ...(filter?.kind == null ? {} : { kind: filter.kind }),
+          },
           orderBy: { createdAt: 'desc', id: 'desc' },
         }),
       ),
@@ -139,9 +197,13 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   cancelRun: t.withAuth(member).drizzleField({
     type: RunType,
-    description: 'Asks for a run\'s end: a waiting one ends at once, a running one when its runtime has stopped.',
-    args: { id: t.arg.id({ required: true, description: 'The run\'s id.' }) },
-    errors: { types: [NotFound, Conflict], union: { name: 'CancelRunResult', description: 'What cancelRun answers.' } },
+    description:
+      "Asks for a run's end: a waiting one ends at once, a running one when its runtime has stopped.",
+    args: { id: t.arg.id({ required: true, description: "The run's id." }) },
+    errors: {
+      types: [NotFound, Conflict],
+      union: { name: 'CancelRunResult', description: 'What cancelRun answers.' },
+    },
     resolve: async (query, _root, { id: given }, ctx) => {
       const { id } = await cancelRun(ctx, ctx.caller, rowId('Run', given))
       return (await ctx.db.query.runs.findFirst(query({ where: { id } })))!
@@ -151,8 +213,12 @@ builder.mutationFields((t) => ({
     type: RunType,
     description: 'Starts a new run of the same spec, when the old one failed or was canceled.',
     args: {
-      id: t.arg.id({ required: true, description: 'The old run\'s id.' }),
-      idempotencyKey: t.arg.string({ required: true, description: 'Any text of yours, 1 to 200 characters; the same one again is answered with the same run.' }),
+      id: t.arg.id({ required: true, description: "The old run's id." }),
+      idempotencyKey: t.arg.string({
+        required: true,
+        description:
+          'Any text of yours, 1 to 200 characters; the same one again is answered with the same run.',
+      }),
     },
     errors: {
       types: [InvalidInput, NotFound, Conflict, LimitExceeded],

@@ -46,8 +46,14 @@ const Progress = builder.objectRef<ProgressShape>('Progress').implement({
     done: t.exposeFloat('done', { description: 'How much is done.' }),
     total: t.exposeFloat('total', { description: 'Of how much.' }),
     unit: t.exposeString('unit', { description: 'Of what: steps, documents.' }),
-    tokensPerSecond: t.exposeFloat('tokensPerSecond', { nullable: true, description: 'How fast it goes.' }),
-    etaSeconds: t.exposeFloat('etaSeconds', { nullable: true, description: 'How long it will still take.' }),
+    tokensPerSecond: t.exposeFloat('tokensPerSecond', {
+      nullable: true,
+      description: 'How fast it goes.',
+    }),
+    etaSeconds: t.exposeFloat('etaSeconds', {
+      nullable: true,
+      description: 'How long it will still take.',
+    }),
     at: t.expose('at', { type: 'DateTime', description: 'When it said so.' }),
   }),
 })
@@ -58,26 +64,37 @@ const MetricValue = builder.objectRef<MetricValueShape>('MetricValue').implement
   description: 'One value of one curve.',
   authScopes: member,
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'The curve\'s name, such as loss or rewards/margins.' }),
-    value: t.exposeFloat('value', { nullable: true, description: 'The value; null where it was not finite.' }),
+    name: t.exposeString('name', {
+      description: "The curve's name, such as loss or rewards/margins.",
+    }),
+    value: t.exposeFloat('value', {
+      nullable: true,
+      description: 'The value; null where it was not finite.',
+    }),
   }),
 })
 
 const RunEventType = builder.objectRef<StoredEvent>('RunEvent').implement({
-  description: 'Something that happened in a run. Common things have fields of their own; body has everything.',
+  description:
+    'Something that happened in a run. Common things have fields of their own; body has everything.',
   authScopes: member,
   fields: (t) => ({
-    cursor: t.exposeInt('cursor', { description: '1, 2, 3, ... within the run: pass the last one you saw as after.' }),
+    cursor: t.exposeInt('cursor', {
+      description: '1, 2, 3, ... within the run: pass the last one you saw as after.',
+    }),
     attempt: t.exposeInt('attempt', { description: 'The attempt in which it happened.' }),
     source: t.expose('source', { type: EventSource, description: 'Who says it.' }),
-    type: t.exposeString('type', { description: 'What kind of thing: status, metrics, progress, log, evaluated, ...' }),
+    type: t.exposeString('type', {
+      description: 'What kind of thing: status, metrics, progress, log, evaluated, ...',
+    }),
     at: t.expose('at', { type: 'DateTime', description: 'When it happened.' }),
     body: t.expose('body', { type: 'JSON', description: 'All of it.' }),
     status: t.field({
       type: RunStatusType,
       nullable: true,
-      description: 'The run\'s new status, where this is a change of it.',
-      resolve: ({ source, type, body }) => (source === 'API' && type === 'status' ? (body['to'] as RunStatus) : null),
+      description: "The run's new status, where this is a change of it.",
+      resolve: ({ source, type, body }) =>
+        source === 'API' && type === 'status' ? (body['to'] as RunStatus) : null,
     }),
     step: t.int({
       nullable: true,
@@ -90,7 +107,7 @@ const RunEventType = builder.objectRef<StoredEvent>('RunEvent').implement({
     metrics: t.field({
       type: [MetricValue],
       nullable: true,
-      description: 'The step\'s values, where this is about a step.',
+      description: "The step's values, where this is about a step.",
       resolve: (event) => {
         const body = bodyOf(event, 'metrics')
         return body && Object.entries(body.values).map(([name, value]) => ({ name, value }))
@@ -113,15 +130,27 @@ const RunEventType = builder.objectRef<StoredEvent>('RunEvent').implement({
   }),
 })
 
-type EventPage = { readonly nodes: readonly StoredEvent[]; readonly after: number; readonly more: boolean }
+type EventPage = {
+  readonly nodes: readonly StoredEvent[]
+  readonly after: number
+  readonly more: boolean
+}
 
 const RunEventPage = builder.objectRef<EventPage>('RunEventPage').implement({
   description: 'Events of a run, in order.',
   authScopes: member,
   fields: (t) => ({
-    nodes: t.field({ type: [RunEventType], description: 'The events.', resolve: ({ nodes }) => [...nodes] }),
-    after: t.exposeInt('after', { description: 'Pass it as after to go on, here or in the subscription.' }),
-    more: t.exposeBoolean('more', { description: 'Whether some that have happened are still to come.' }),
+    nodes: t.field({
+      type: [RunEventType],
+      description: 'The events.',
+      resolve: ({ nodes }) => [...nodes],
+    }),
+    after: t.exposeInt('after', {
+      description: 'Pass it as after to go on, here or in the subscription.',
+    }),
+    more: t.exposeBoolean('more', {
+      description: 'Whether some that have happened are still to come.',
+    }),
   }),
 })
 
@@ -133,7 +162,9 @@ builder.drizzleObjectFields(RunType, (t) => ({
     type: Progress,
     nullable: true,
     description: 'The last that its runtime said about how far it is.',
-    select: { with: { events: { where: { type: 'progress' }, orderBy: { cursor: 'desc' }, limit: 1 } } },
+    select: {
+      with: { events: { where: { type: 'progress' }, orderBy: { cursor: 'desc' }, limit: 1 } },
+    },
     resolve: ({ events: [last] }) => {
       const body = last && bodyOf(last, 'progress')
       return body ? { ...body, at: last!.at } : null
@@ -143,8 +174,18 @@ builder.drizzleObjectFields(RunType, (t) => ({
     type: RunEventPage,
     description: 'What happened in it, from the beginning.',
     args: {
-      after: t.arg.int({ required: true, defaultValue: 0, validate: after, description: 'Only what has a higher cursor.' }),
-      first: t.arg.int({ required: true, defaultValue: 100, validate: first, description: 'How many, 1 to 1000.' }),
+      after: t.arg.int({
+        required: true,
+        defaultValue: 0,
+        validate: after,
+        description: 'Only what has a higher cursor.',
+      }),
+      first: t.arg.int({
+        required: true,
+        defaultValue: 100,
+        validate: first,
+        description: 'How many, 1 to 1000.',
+      }),
     },
     complexity: (args) => ({ field: 1, multiplier: Math.max(1, args.first / 10) }),
     resolve: async ({ id }, args, { db }) => {
@@ -161,7 +202,12 @@ builder.drizzleObjectFields(RunType, (t) => ({
 }))
 
 /** A stream outlives the check that opened it, so the key is asked for again, at most once a second. */
-async function* follow(ctx: GraphContext, runId: string, from: number, signal: AbortSignal): AsyncGenerator<StoredEvent> {
+async function* follow(
+  ctx: GraphContext,
+  runId: string,
+  from: number,
+  signal: AbortSignal,
+): AsyncGenerator<StoredEvent> {
   let checked = Date.now()
   try {
     for await (const event of tail(ctx, runId, { after: from, signal })) {
@@ -180,10 +226,16 @@ builder.subscriptionField('runEvents', (t) =>
   t.field({
     type: RunEventType,
     authScopes: member,
-    description: 'Everything that has a higher cursor than after, then everything that happens, until the run has ended.',
+    description:
+      'Everything that has a higher cursor than after, then everything that happens, until the run has ended.',
     args: {
-      id: t.arg.id({ required: true, description: 'The run\'s id.' }),
-      after: t.arg.int({ required: true, defaultValue: 0, validate: after, description: 'The last cursor you saw: a client that comes back misses nothing.' }),
+      id: t.arg.id({ required: true, description: "The run's id." }),
+      after: t.arg.int({
+        required: true,
+        defaultValue: 0,
+        validate: after,
+        description: 'The last cursor you saw: a client that comes back misses nothing.',
+      }),
     },
     subscribe: async (_root, args, ctx) => {
       const runId = rowId('Run', args.id)

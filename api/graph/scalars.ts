@@ -10,7 +10,8 @@ builder.scalarType('DateTime', {
   serialize: (value) => value.toISOString(),
   parseValue: (value) => {
     const parsed = instant.safeParse(value)
-    if (!parsed.success) throw new GraphQLError(`expected an ISO 8601 date and time, got ${JSON.stringify(value)}`)
+    if (!parsed.success)
+      throw new GraphQLError(`expected an ISO 8601 date and time, got ${JSON.stringify(value)}`)
     return new Date(parsed.data)
   },
 })

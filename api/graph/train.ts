@@ -9,7 +9,10 @@ import { EvaluateTaskInput } from './task.ts'
 export const ModelInput = builder.inputType('ModelInput', {
   description: 'A base model.',
   fields: (t) => ({
-    path: t.string({ required: true, description: 'Its directory in Hugging Face layout, inside the allowed folders.' }),
+    path: t.string({
+      required: true,
+      description: 'Its directory in Hugging Face layout, inside the allowed folders.',
+    }),
   }),
 })
 
@@ -17,40 +20,66 @@ const DatasetInput = builder.inputType('DatasetInput', {
   description: 'A preference dataset.',
   fields: (t) => ({
     path: t.string({ required: true, description: 'Its file, inside the allowed folders.' }),
-    shuffle: t.boolean({ description: 'Whether rows are shuffled, by the recipe\'s seed, before any are left out or held out. Default: true.' }),
+    shuffle: t.boolean({
+      description:
+        "Whether rows are shuffled, by the recipe's seed, before any are left out or held out. Default: true.",
+    }),
     limit: t.int({ description: 'Only so many rows. Default: all.' }),
-    testSize: t.float({ description: 'Held-out rows: below 1 a fraction, else a number; 0 for none. Default: 0.01.' }),
+    testSize: t.float({
+      description: 'Held-out rows: below 1 a fraction, else a number; 0 for none. Default: 0.01.',
+    }),
   }),
 })
 
 const EvaluateClause = builder.inputType('EvaluateClause', {
   description: 'What base model and adapter are scored on after training.',
   fields: (t) => ({
-    tasks: t.field({ type: [EvaluateTaskInput], required: true, description: 'The tasks, each once.' }),
+    tasks: t.field({
+      type: [EvaluateTaskInput],
+      required: true,
+      description: 'The tasks, each once.',
+    }),
   }),
 })
 
 const TrainAdapterInput = builder.inputType('TrainAdapterInput', {
-  description: 'An ORPO training. Model and dataset are enough; everything else has the article\'s values.',
+  description:
+    "An ORPO training. Model and dataset are enough; everything else has the article's values.",
   fields: (t) => ({
-    idempotencyKey: t.string({ required: true, description: 'Any text of yours, 1 to 200 characters: the same key with the same input is the same run, with other input a Conflict.' }),
-    name: t.string({ description: 'What people will call the run and its adapter. Default: made of model and dataset.' }),
+    idempotencyKey: t.string({
+      required: true,
+      description:
+        'Any text of yours, 1 to 200 characters: the same key with the same input is the same run, with other input a Conflict.',
+    }),
+    name: t.string({
+      description:
+        'What people will call the run and its adapter. Default: made of model and dataset.',
+    }),
     model: t.field({ type: ModelInput, required: true, description: 'What is trained.' }),
     dataset: t.field({ type: DatasetInput, required: true, description: 'What it is trained on.' }),
     recipe: t.field({ type: RecipeInput, description: 'How it is trained.' }),
     lora: t.field({ type: LoraInput, description: 'What is trained of it.' }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
-    evaluate: t.field({ type: EvaluateClause, description: 'Scores base and adapter afterwards, and compares them. Default: nothing.' }),
+    evaluate: t.field({
+      type: EvaluateClause,
+      description: 'Scores base and adapter afterwards, and compares them. Default: nothing.',
+    }),
     priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),
-    maxAttempts: t.int({ description: 'How often it may be started when runtimes are lost. Default: as this installation says.' }),
+    maxAttempts: t.int({
+      description:
+        'How often it may be started when runtimes are lost. Default: as this installation says.',
+    }),
   }),
 })
 
 builder.mutationField('trainAdapter', (t) =>
   t.withAuth({ member: true }).drizzleField({
     type: RunType,
-    description: 'Trains an ORPO adapter and, with evaluate, scores base and adapter on the same samples and compares them.',
-    args: { input: t.arg({ type: TrainAdapterInput, required: true, description: 'What to train.' }) },
+    description:
+      'Trains an ORPO adapter and, with evaluate, scores base and adapter on the same samples and compares them.',
+    args: {
+      input: t.arg({ type: TrainAdapterInput, required: true, description: 'What to train.' }),
+    },
     errors: {
       types: [InvalidInput, Conflict, LimitExceeded],
       union: { name: 'TrainAdapterResult', description: 'What trainAdapter answers.' },

@@ -19,19 +19,34 @@ export type Graph = { fetch(request: Request): Promise<Response> }
 
 /** The page's scripts are inline and make their workers from blobs; nothing comes from anywhere else. */
 const graphiqlPolicy = [
-  "default-src 'none'", "script-src 'unsafe-inline' blob:", "worker-src blob:", "style-src 'unsafe-inline'",
-  "img-src 'self' data:", 'font-src data:', "connect-src 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+  "default-src 'none'",
+  "script-src 'unsafe-inline' blob:",
+  'worker-src blob:',
+  "style-src 'unsafe-inline'",
+  "img-src 'self' data:",
+  'font-src data:',
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
 ].join('; ')
 
 /** Bearer keys and session cookies; anonymous requests get the leaderboard. GraphiQL is at the same address, for browsers. */
-export function createGraph(ctx: Context, { introspection = true, path = '/graphql' }: GraphOptions = {}): Graph {
+export function createGraph(
+  ctx: Context,
+  { introspection = true, path = '/graphql' }: GraphOptions = {},
+): Graph {
   const yoga = createYoga<{ caller: Caller | null }>({
     schema,
     context: ({ caller }) => ({ ...ctx, caller }),
     graphqlEndpoint: path,
     maskedErrors: { maskError: maskError(ctx) },
     plugins: [useLimits({ introspection }), useOwnPages()],
-    graphiql: { title: 'Oddsmith GraphiQL', defaultTabs: tabs, defaultQuery: tabs[0]!.query, credentials: 'same-origin' },
+    graphiql: {
+      title: 'Oddsmith GraphiQL',
+      defaultTabs: tabs,
+      defaultQuery: tabs[0]!.query,
+      credentials: 'same-origin',
+    },
     renderGraphiQL,
     maxRequestBodySize: Math.min(ctx.config.limits.bodyBytes, 1 << 20),
     // Nobody else's pages may read answers, and forms are no way to ask.

@@ -26,16 +26,25 @@ test('the database holds no clear key', async () => {
 test('a key with one other digit opens nothing', async () => {
   const other = clear.slice(0, -1) + (clear.endsWith('0') ? '1' : '0')
   assert.equal(await verifyKey(ctx, other), null)
-  for (const wrong of ['', 'ods_', clear.slice(0, -1), `${clear}0`, clear.toUpperCase(), ` ${clear}`]) {
+  for (const wrong of [
+    '',
+    'ods_',
+    clear.slice(0, -1),
+    `${clear}0`,
+    clear.toUpperCase(),
+    ` ${clear}`,
+  ]) {
     assert.equal(await verifyKey(ctx, wrong), null, wrong)
   }
 })
 
 test('only a well-formed bearer header opens', async () => {
-  const by = (authorization: string) => authenticate(ctx, new Request('http://here.test', { headers: { authorization } }))
+  const by = (authorization: string) =>
+    authenticate(ctx, new Request('http://here.test', { headers: { authorization } }))
   assert.equal((await by(`Bearer ${clear}`))?.accountId, owner.accountId)
   assert.equal((await by(`bearer ${clear}`))?.via, 'KEY')
-  for (const wrong of [clear, `Basic ${clear}`, `Bearer ${clear} x`, 'Bearer']) assert.equal(await by(wrong), null, wrong)
+  for (const wrong of [clear, `Basic ${clear}`, `Bearer ${clear} x`, 'Bearer'])
+    assert.equal(await by(wrong), null, wrong)
 })
 
 test('a key is noted as used', async () => {
@@ -64,9 +73,18 @@ test('a teammate gets an account with a first key, and makes the next ones himse
 
 test('names that say nothing are refused by their path', async () => {
   const wrong = (input: { name: string; account?: string }) => createApiKey(ctx, owner, input)
-  await assert.rejects(wrong({ name: '  ' }), (e: InvalidInput) => e.issues[0]!.path.join() === 'name')
-  await assert.rejects(wrong({ name: 'x', account: 'a'.repeat(101) }), (e: InvalidInput) => e.issues[0]!.path.join() === 'account')
-  assert.equal((await ctx.db.select().from(accounts)).filter(({ name }) => name.startsWith('aaa')).length, 0)
+  await assert.rejects(
+    wrong({ name: '  ' }),
+    (e: InvalidInput) => e.issues[0]!.path.join() === 'name',
+  )
+  await assert.rejects(
+    wrong({ name: 'x', account: 'a'.repeat(101) }),
+    (e: InvalidInput) => e.issues[0]!.path.join() === 'account',
+  )
+  assert.equal(
+    (await ctx.db.select().from(accounts)).filter(({ name }) => name.startsWith('aaa')).length,
+    0,
+  )
 })
 
 test('a key that is not there is not found', () =>
@@ -77,6 +95,9 @@ test('the last key cannot be revoked, not even by two at once', async () => {
   const only = (await verifyKey(fresh, (await ensureFirstKey(fresh))!))!
   await assert.rejects(revokeApiKey(fresh, only, only.keyId), Conflict)
   const { key } = await createApiKey(fresh, only, { name: 'second' })
-  const both = await Promise.allSettled([revokeApiKey(fresh, only, only.keyId), revokeApiKey(fresh, only, key.id)])
+  const both = await Promise.allSettled([
+    revokeApiKey(fresh, only, only.keyId),
+    revokeApiKey(fresh, only, key.id),
+  ])
   assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
 })

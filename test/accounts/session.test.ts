@@ -13,7 +13,11 @@ const key = (await ensureFirstKey(ctx))!
 const owner = (await verifyKey(ctx, key))!
 const app = createAccountRoutes(ctx)
 
-const submit = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
+const submit = (
+  path: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = {},
+) =>
   app.request(`http://oddsmith.test${path}`, {
     method: 'POST',
     body: new URLSearchParams(fields),
@@ -21,14 +25,18 @@ const submit = (path: string, fields: Record<string, string>, headers: Record<st
   })
 
 const cookieOf = (response: Response): string => response.headers.get('set-cookie')!.split(';')[0]!
-const by = (cookie: string) => authenticate(ctx, new Request('http://oddsmith.test/', { headers: { cookie } }))
+const by = (cookie: string) =>
+  authenticate(ctx, new Request('http://oddsmith.test/', { headers: { cookie } }))
 
 test('a key is exchanged for a cookie that scripts cannot read and other sites cannot send', async () => {
   const response = await submit('/login', { key: ` ${key}\n`, next: '/runs?status=RUNNING' })
   assert.equal(response.status, 303)
   assert.equal(response.headers.get('location'), '/runs?status=RUNNING')
   const cookie = response.headers.get('set-cookie')!
-  assert.match(cookie, /^oddsmith_session=[0-9a-f]{64}; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Strict$/)
+  assert.match(
+    cookie,
+    /^oddsmith_session=[0-9a-f]{64}; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Strict$/,
+  )
   assert.deepEqual(await by(cookieOf(response)), { ...owner, via: 'SESSION' })
 })
 
@@ -72,13 +80,18 @@ test('an expired session opens nothing', async () => {
 
 test('a wrong authorization header is not saved by a right cookie', async () => {
   const cookie = cookieOf(await submit('/login', { key }))
-  const request = new Request('http://oddsmith.test/', { headers: { cookie, authorization: 'Bearer nonsense' } })
+  const request = new Request('http://oddsmith.test/', {
+    headers: { cookie, authorization: 'Bearer nonsense' },
+  })
   assert.equal(await authenticate(ctx, request), null)
 })
 
 test('another site can neither log a browser in nor out', async () => {
   const foreign: Record<string, string>[] = [
-    { origin: 'https://evil.test' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' },
+    { origin: 'https://evil.test' },
+    { origin: 'null' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
   ]
   for (const headers of foreign) {
     assert.equal((await submit('/login', { key }, headers)).status, 403)
@@ -91,14 +104,23 @@ test('a form that is too large is refused', async () => {
 })
 
 test('a login never leads to another site', () => {
-  for (const path of ['//evil.test', '/\\evil.test', 'https://evil.test/', '/\t/evil.test', 'javascript:alert(1)', '', null]) {
+  for (const path of [
+    '//evil.test',
+    '/\\evil.test',
+    'https://evil.test/',
+    '/\t/evil.test',
+    'javascript:alert(1)',
+    '',
+    null,
+  ]) {
     assert.equal(localPath(path), '/', String(path))
   }
   assert.equal(localPath('/graphql?query=%7Bviewer%7D'), '/graphql?query=%7Bviewer%7D')
 })
 
 test('a request of our own page is told from others and from no browser', () => {
-  const of = (headers: Record<string, string>) => originOf(new Request('http://127.0.0.1:4000/graphql', { method: 'POST', headers }))
+  const of = (headers: Record<string, string>) =>
+    originOf(new Request('http://127.0.0.1:4000/graphql', { method: 'POST', headers }))
   assert.equal(of({ origin: 'http://127.0.0.1:4000' }), 'SAME')
   assert.equal(of({ 'sec-fetch-site': 'same-origin' }), 'SAME')
   assert.equal(of({ origin: 'http://127.0.0.1:5000' }), 'OTHER')

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import {
-  getNamedType, getNullableType, isEnumType, isInputObjectType, isListType, isNonNullType, isObjectType, isScalarType, isUnionType,
-  type GraphQLField, type GraphQLInputType,
+  getNamedType,
+  getNullableType,
+  isEnumType,
+  isInputObjectType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isScalarType,
+  isUnionType,
+  type GraphQLField,
+  type GraphQLInputType,
 } from 'graphql'
 import { revokeApiKey, createApiKey, verifyKey } from '#api/accounts/keys.ts'
 import { schema } from '#api/graph/schema.ts'
@@ -14,14 +23,25 @@ const here = await install()
 const world = await createWorld(here.ctx.db)
 const model = await world.model('stories260K')
 const adapter = await world.adapter(model, 'orpo')
-const evaluation = await world.evaluation(adapter.runId, { baseModelId: model.id, adapterId: adapter.id }, answers(4, 2))
+const evaluation = await world.evaluation(
+  adapter.runId,
+  { baseModelId: model.id, adapterId: adapter.id },
+  answers(4, 2),
+)
 await world.evaluation(adapter.runId, { baseModelId: model.id, adapterId: null }, answers(4, 1))
 const compared = await here.ask(
   `mutation { compare(input: { baseline: { modelId: "${model.id}" }, candidate: { adapterId: "${adapter.id}" } }) { ... on Comparison { id } } }`,
 )
 const [artifact] = await here.ctx.db
   .insert(artifacts)
-  .values({ runId: adapter.runId, attempt: 1, kind: 'ADAPTER', name: 'adapter_model.safetensors', sha256: sha('x'), bytes: 1 })
+  .values({
+    runId: adapter.runId,
+    attempt: 1,
+    kind: 'ADAPTER',
+    name: 'adapter_model.safetensors',
+    sha256: sha('x'),
+    bytes: 1,
+  })
   .returning()
 const [keyRow] = await here.ctx.db.select().from(apiKeys)
 
@@ -32,15 +52,20 @@ function literal(type: GraphQLInputType): string {
   const named = getNullableType(type)
   if (isListType(named)) return `[${literal(named.ofType)}]`
   if (isEnumType(named)) return named.getValues()[0]!.name
-  if (isScalarType(named)) return { Int: '1', Float: '1', Boolean: 'true' }[named.name] ?? `"Model:${model.id}"`
+  if (isScalarType(named))
+    return { Int: '1', Float: '1', Boolean: 'true' }[named.name] ?? `"Model:${model.id}"`
   if (!isInputObjectType(named)) throw new Error(`${type}`)
   const fields = Object.values(named.getFields())
-  const needed = named.isOneOf ? fields.slice(0, 1) : fields.filter((field) => isNonNullType(field.type))
+  const needed = named.isOneOf
+    ? fields.slice(0, 1)
+    : fields.filter((field) => isNonNullType(field.type))
   return `{ ${needed.map((field) => `${field.name}: ${literal(field.type)}`).join(', ')} }`
 }
 
 function operation(root: string, field: GraphQLField<unknown, unknown>): string {
-  const args = field.args.filter(({ type }) => isNonNullType(type)).map(({ name, type }) => `${name}: ${literal(type)}`)
+  const args = field.args
+    .filter(({ type }) => isNonNullType(type))
+    .map(({ name, type }) => `${name}: ${literal(type)}`)
   return `${root.toLowerCase()} { ${field.name}${args.length ? `(${args.join(', ')})` : ''} { __typename } }`
 }
 
@@ -51,20 +76,35 @@ async function anonymous(query: string): Promise<Answer> {
   return JSON.parse(text.startsWith('{') ? text : /^data: (\{.*)$/m.exec(text)![1]!) as Answer
 }
 
-for (const root of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+for (const root of [
+  schema.getQueryType(),
+  schema.getMutationType(),
+  schema.getSubscriptionType(),
+]) {
   for (const field of Object.values(root!.getFields())) {
     if (isPublic(root!.name, field.name)) continue
     test(`without a key ${root!.name}.${field.name} is refused`, async () => {
       const { data, errors } = await anonymous(operation(root!.name, field))
-      assert.equal(errors?.[0]?.extensions.code, 'UNAUTHENTICATED', JSON.stringify({ data, errors }))
+      assert.equal(
+        errors?.[0]?.extensions.code,
+        'UNAUTHENTICATED',
+        JSON.stringify({ data, errors }),
+      )
       assert.equal(data?.[field.name] ?? null, null)
     })
   }
 }
 
 const nodes: Record<string, string> = {
-  Account: world.accountId, ApiKey: keyRow!.id, Artifact: artifact!.id, Adapter: adapter.id, Run: adapter.runId, Model: model.id,
-  Dataset: world.dataset.id, Evaluation: evaluation.id, Comparison: compared.data.compare.id.split(':')[1],
+  Account: world.accountId,
+  ApiKey: keyRow!.id,
+  Artifact: artifact!.id,
+  Adapter: adapter.id,
+  Run: adapter.runId,
+  Model: model.id,
+  Dataset: world.dataset.id,
+  Evaluation: evaluation.id,
+  Comparison: compared.data.compare.id.split(':')[1],
 }
 
 test('every type of node is tried here', () => {
@@ -86,7 +126,10 @@ for (const [type, id] of Object.entries(nodes)) {
 
 test('an id that is none is no node, and says so', async () => {
   for (const id of ['', 'Run', 'Run:', 'Run:1', `Nothing:${model.id}`, model.id]) {
-    const { data, errors } = await here.ask('query ($id: ID!) { node(id: $id) { id } run(id: $id) { id } }', { id })
+    const { data, errors } = await here.ask(
+      'query ($id: ID!) { node(id: $id) { id } run(id: $id) { id } }',
+      { id },
+    )
     assert.equal(data?.node ?? null, null, id)
     assert.equal(data?.run ?? null, null, id)
     assert.notEqual(errors?.[0]?.extensions?.code, 'INTERNAL_SERVER_ERROR', id)
@@ -98,7 +141,8 @@ test('everything that can be reached from the leaderboard without a key is on th
   const walk = (type: unknown) => {
     if (isUnionType(type)) type.getTypes().forEach(walk)
     if (!isObjectType(type) || open.has(type.name)) return
-    if ((type.extensions['pothosOptions'] as { authScopes?: unknown }).authScopes !== undefined) return
+    if ((type.extensions['pothosOptions'] as { authScopes?: unknown }).authScopes !== undefined)
+      return
     open.add(type.name)
     Object.values(type.getFields()).forEach((field) => walk(getNamedType(field.type)))
   }
@@ -115,13 +159,21 @@ test('the leaderboard is public, what its rows link to is not', async () => {
   const [best, base] = data.leaderboard[0].rows
   assert.deepEqual([best.name, best.score, best.toBase.difference], ['orpo', 0.5, 0.25])
   assert.deepEqual([base.name, base.score, base.toBase], ['stories260K', 0.25, null])
-  for (const link of ['model', 'adapter', 'evaluation', 'comparison']) assert.equal(best[link], null)
+  for (const link of ['model', 'adapter', 'evaluation', 'comparison'])
+    assert.equal(best[link], null)
   const known = (await here.ask(query)).data.leaderboard[0].rows[0]
-  assert.deepEqual([known.model.id, known.adapter.id], [`Model:${model.id}`, `Adapter:${adapter.id}`])
+  assert.deepEqual(
+    [known.model.id, known.adapter.id],
+    [`Model:${model.id}`, `Adapter:${adapter.id}`],
+  )
 })
 
 test('a wrong key gets nothing at all, not even what needs none', async () => {
-  const response = await here.post('{ leaderboard { task } }', {}, { authorization: 'Bearer ods_wrong' })
+  const response = await here.post(
+    '{ leaderboard { task } }',
+    {},
+    { authorization: 'Bearer ods_wrong' },
+  )
   assert.equal(response.status, 401)
   assert.match(response.headers.get('www-authenticate')!, /^Bearer/)
 })

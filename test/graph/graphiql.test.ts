@@ -7,33 +7,43 @@ import { createWorld } from '#test/evaluation/world.ts'
 import { testServer } from '#test/support/server.ts'
 
 const executablePath = process.env['CHROMIUM'] || '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `no browser at ${executablePath}; CHROMIUM names one`
+const skip = existsSync(executablePath)
+  ? false
+  : `no browser at ${executablePath}; CHROMIUM names one`
 
-test('a person logs in, knows the schema and runs the third example, and nothing comes from elsewhere', { skip }, async () => {
-  const server = await testServer()
-  const world = await createWorld(server.context.db)
-  await world.run(await world.model('stories260K'), { name: 'a run to be seen' })
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] })
-  after(() => browser.close())
-  const page = await browser.newPage({ baseURL: server.url })
-  const wrong: string[] = []
-  page.on('console', (message) => {
-    if (message.type() === 'error') wrong.push(message.text())
-  })
-  page.on('pageerror', ({ message }) => wrong.push(message))
-  page.on('request', (request) => {
-    const { protocol, origin } = new URL(request.url())
-    if (protocol.startsWith('http') && origin !== server.url) wrong.push(`elsewhere: ${request.url()}`)
-  })
+test(
+  'a person logs in, knows the schema and runs the third example, and nothing comes from elsewhere',
+  { skip },
+  async () => {
+    const server = await testServer()
+    const world = await createWorld(server.context.db)
+    await world.run(await world.model('stories260K'), { name: 'a run to be seen' })
+    const browser = await chromium.launch({
+      executablePath,
+      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+    })
+    after(() => browser.close())
+    const page = await browser.newPage({ baseURL: server.url })
+    const wrong: string[] = []
+    page.on('console', (message) => {
+      if (message.type() === 'error') wrong.push(message.text())
+    })
+    page.on('pageerror', ({ message }) => wrong.push(message))
+    page.on('request', (request) => {
+      const { protocol, origin } = new URL(request.url())
+      if (protocol.startsWith('http') && origin !== server.url)
+        wrong.push(`elsewhere: ${request.url()}`)
+    })
 
-  await page.goto('/graphql')
-  await page.fill('#key', server.firstKey!)
-  await page.click('form.login button')
-  await page.getByRole('tab', { name: 'Compare' }).click()
-  await page.getByRole('button', { name: /execute query/i }).click()
-  await page.getByText('"a run to be seen"').waitFor()
-  await page.getByRole('button', { name: /documentation explorer/i }).click()
-  await page.getByRole('link', { name: 'Mutation' }).click()
-  await page.getByText('Trains an ORPO adapter and').waitFor()
-  assert.deepEqual(wrong, [])
-})
+    await page.goto('/graphql')
+    await page.fill('#key', server.firstKey!)
+    await page.click('form.login button')
+    await page.getByRole('tab', { name: 'Compare' }).click()
+    await page.getByRole('button', { name: /execute query/i }).click()
+    await page.getByText('"a run to be seen"').waitFor()
+    await page.getByRole('button', { name: /documentation explorer/i }).click()
+    await page.getByRole('link', { name: 'Mutation' }).click()
+    await page.getByText('Trains an ORPO adapter and').waitFor()
+    assert.deepEqual(wrong, [])
+  },
+)

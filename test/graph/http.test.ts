@@ -8,7 +8,9 @@ const here = await install()
 test('the endpoint passes every audit of the GraphQL over HTTP specification', async () => {
   const fetchFn = (url: string, init: RequestInit) => here.graph.fetch(new Request(url, init))
   const results = await auditServer({ url: endpoint, fetchFn })
-  const failed = results.filter(({ status }) => status !== 'ok').map(({ id, name, status }) => `${id} ${status}: ${name}`)
+  const failed = results
+    .filter(({ status }) => status !== 'ok')
+    .map(({ id, name, status }) => `${id} ${status}: ${name}`)
   assert.deepEqual(failed, [])
   assert.ok(results.length >= 61, `${results.length} audits`)
 })
@@ -28,7 +30,10 @@ test('a mutation by GET is refused', async () => {
 test('several operations in one body are refused', async () => {
   const body = JSON.stringify([{ query: '{ __typename }' }, { query: '{ __typename }' }])
   const headers = { 'content-type': 'application/json', ...here.bearer }
-  assert.equal((await here.graph.fetch(new Request(endpoint, { method: 'POST', headers, body }))).status, 400)
+  assert.equal(
+    (await here.graph.fetch(new Request(endpoint, { method: 'POST', headers, body }))).status,
+    400,
+  )
 })
 
 test('a body of more than a mebibyte is refused', async () => {

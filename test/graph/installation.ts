@@ -12,7 +12,11 @@ export const endpoint = 'http://oddsmith.test/graphql'
 
 export type Answer = {
   readonly data: any
-  readonly errors?: readonly { readonly message: string; readonly path?: unknown; readonly extensions?: any }[]
+  readonly errors?: readonly {
+    readonly message: string
+    readonly path?: unknown
+    readonly extensions?: any
+  }[]
 }
 
 type Headers = Record<string, string>
@@ -25,7 +29,11 @@ export async function install(overrides: Partial<Config> = {}, options: GraphOpt
   const graph = createGraph(ctx, options)
   const bearer = { authorization: `Bearer ${key}` }
 
-  const post = (query: string, variables: object = {}, headers: Headers = bearer): Promise<Response> =>
+  const post = (
+    query: string,
+    variables: object = {},
+    headers: Headers = bearer,
+  ): Promise<Response> =>
     graph.fetch(
       new Request(endpoint, {
         method: 'POST',
@@ -33,8 +41,11 @@ export async function install(overrides: Partial<Config> = {}, options: GraphOpt
         body: JSON.stringify({ query, variables }),
       }),
     )
-  const ask = async (query: string, variables: object = {}, headers: Headers = bearer): Promise<Answer> =>
-    (await (await post(query, variables, headers)).json()) as Answer
+  const ask = async (
+    query: string,
+    variables: object = {},
+    headers: Headers = bearer,
+  ): Promise<Answer> => (await (await post(query, variables, headers)).json()) as Answer
 
   return { ctx, key, bearer, graph, post, ask, files: await writeFiles(files) }
 }
@@ -45,7 +56,9 @@ async function writeFiles(root: string) {
   await mkdir(model)
   await writeFile(join(model, 'config.json'), JSON.stringify({ model_type: 'llama' }))
   await writeFile(join(model, 'tokenizer.json'), '{}')
-  const header = Buffer.from(JSON.stringify({ w: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }))
+  const header = Buffer.from(
+    JSON.stringify({ w: { dtype: 'F32', shape: [1], data_offsets: [0, 4] } }),
+  )
   const size = Buffer.alloc(8)
   size.writeBigUInt64LE(BigInt(header.length))
   await writeFile(join(model, 'model.safetensors'), Buffer.concat([size, header, Buffer.alloc(4)]))

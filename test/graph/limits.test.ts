@@ -7,7 +7,8 @@ import { install } from './installation.ts'
 
 const here = await install()
 
-const repeat = (n: number, part: (i: number) => string) => Array.from({ length: n }, (_, i) => part(i)).join(' ')
+const repeat = (n: number, part: (i: number) => string) =>
+  Array.from({ length: n }, (_, i) => part(i)).join(' ')
 
 test('a document of too many tokens is refused before it is parsed to its end', async () => {
   const { errors } = await here.ask(`{ ${repeat(documentLimits.tokens, () => '__typename')} }`)
@@ -38,8 +39,13 @@ test('a query that asks for too much at once is refused', async () => {
 })
 
 test('fragments that multiply are counted as what they become', async () => {
-  const fragments = repeat(40, (i) => `fragment f${i} on Model { adapters(first: 2) { nodes { model { ...f${i + 1} } } } }`)
-  const { errors } = await here.ask(`{ models { nodes { ...f0 } } } ${fragments} fragment f40 on Model { id }`)
+  const fragments = repeat(
+    40,
+    (i) => `fragment f${i} on Model { adapters(first: 2) { nodes { model { ...f${i + 1} } } } }`,
+  )
+  const { errors } = await here.ask(
+    `{ models { nodes { ...f0 } } } ${fragments} fragment f40 on Model { id }`,
+  )
   assert.match(errors![0]!.message, /depth|complexity/)
 })
 
@@ -54,5 +60,8 @@ test('what GraphiQL and the README ask for is far from any limit', async () => {
 test('introspection can be switched off, without hurting anything else', async () => {
   const closed = await install({}, { introspection: false })
   assert.match((await closed.ask(getIntrospectionQuery())).errors![0]!.message, /introspection/i)
-  assert.equal((await closed.ask('{ __typename viewer { account { name } } }')).data.viewer.account.name, 'owner')
+  assert.equal(
+    (await closed.ask('{ __typename viewer { account { name } } }')).data.viewer.account.name,
+    'owner',
+  )
 })

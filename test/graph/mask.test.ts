@@ -43,20 +43,33 @@ for (const [what, query] of Object.entries({
   'a subscription to a run': `subscription { runEvents(id: "${id}") { cursor } }`,
 })) {
   test(`an unexpected failure of ${what} is masked, and the log has its cause, the run and the id the client was given`, async () => {
-    const { errors } = await ask(query, query.startsWith('subscription') ? 'text/event-stream' : undefined)
+    const { errors } = await ask(
+      query,
+      query.startsWith('subscription') ? 'text/event-stream' : undefined,
+    )
     assert.equal(errors!.length, 1)
     const { message, extensions } = errors![0]!
     assert.equal(message, 'Unexpected error.')
     assert.deepEqual(Object.keys(extensions).sort(), ['code', 'errorId'])
-    assert.ok(!JSON.stringify(errors).includes('elsewhere') && !JSON.stringify(errors).includes('select'))
+    assert.ok(
+      !JSON.stringify(errors).includes('elsewhere') && !JSON.stringify(errors).includes('select'),
+    )
     assert.equal(lines.length, 1)
-    assert.deepEqual([lines[0].errorId, lines[0].runId, lines[0].level], [extensions.errorId, id, 50])
+    assert.deepEqual(
+      [lines[0].errorId, lines[0].runId, lines[0].level],
+      [extensions.errorId, id, 50],
+    )
     assert.match(JSON.stringify(lines[0].err), /relation \\+"(metrics|events)\\+" does not exist/)
   })
 }
 
 test('what a client did is neither masked nor logged', async () => {
-  for (const query of ['{ nothing }', '{ runs(after: "x") { nodes { id } } }', '{ run(id: "x") { events(after: -1) { more } } }', '{']) {
+  for (const query of [
+    '{ nothing }',
+    '{ runs(after: "x") { nodes { id } } }',
+    '{ run(id: "x") { events(after: -1) { more } } }',
+    '{',
+  ]) {
     const { errors } = await ask(query)
     if (errors) assert.notEqual(errors[0]!.message, 'Unexpected error.', query)
     assert.deepEqual(lines, [])

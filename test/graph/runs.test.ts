@@ -24,22 +24,41 @@ const train = (input: object) =>
     { input },
   )
 
-const least = () => ({ idempotencyKey: randomUUID(), model: { path: model }, dataset: { path: dataset } })
+const least = () => ({
+  idempotencyKey: randomUUID(),
+  model: { path: model },
+  dataset: { path: dataset },
+})
 
 test('a training that names only model and dataset has the article’s recipe', async () => {
-  const { data, errors } = await train({ ...least(), evaluate: { tasks: [{ task: 'who_is_bigger', limit: 50 }] } })
+  const { data, errors } = await train({
+    ...least(),
+    evaluate: { tasks: [{ task: 'who_is_bigger', limit: 50 }] },
+  })
   assert.equal(errors, undefined)
   const run = data.trainAdapter
   assert.equal(run.__typename, 'Run')
-  assert.deepEqual([run.kind, run.status, run.attempt, run.account.name], ['TRAIN', 'QUEUED', 0, 'owner'])
+  assert.deepEqual(
+    [run.kind, run.status, run.attempt, run.account.name],
+    ['TRAIN', 'QUEUED', 0, 'owner'],
+  )
   assert.equal(run.name, 'model on preferences.jsonl')
   assert.deepEqual(run.model, { name: 'model', family: 'llama' })
   // https://huggingface.co/blog/mlabonne/orpo-llama-3: beta 0.1, learning rate 8e-6, linear; LoRA 16, 32, all linears.
-  assert.deepEqual(run.recipe, { beta: 0.1, nll: 'PROMPT_AND_CHOSEN', learningRate: 8e-6, schedule: 'LINEAR', maxSteps: null })
+  assert.deepEqual(run.recipe, {
+    beta: 0.1,
+    nll: 'PROMPT_AND_CHOSEN',
+    learningRate: 8e-6,
+    schedule: 'LINEAR',
+    maxSteps: null,
+  })
   assert.deepEqual([run.lora.r, run.lora.alpha, run.lora.targetModules.length], [16, 32, 7])
   assert.deepEqual(run.tasks[0].settings, { task: 'who_is_bigger', version: 1, limit: 50 })
   assert.deepEqual(run.spec.recipe, Recipe.parse({}))
-  assert.deepEqual([run.adapter, run.comparison, run.failure, run.progress], [null, null, null, null])
+  assert.deepEqual(
+    [run.adapter, run.comparison, run.failure, run.progress],
+    [null, null, null, null],
+  )
 })
 
 test('the same idempotency key with the same input is the same run, null or absent alike; with other input a Conflict', async () => {
@@ -57,7 +76,8 @@ test('another account’s idempotency keys are its own', async () => {
   const first = (await train(input)).data.trainAdapter
   const owner = (await verifyKey(here.ctx, here.key))!
   const { clear } = await createApiKey(here.ctx, owner, { name: 'first', account: 'mira' })
-  const query = 'mutation ($input: TrainAdapterInput!) { trainAdapter(input: $input) { ... on Run { id } } }'
+  const query =
+    'mutation ($input: TrainAdapterInput!) { trainAdapter(input: $input) { ... on Run { id } } }'
   const theirs = await here.ask(query, { input }, { authorization: `Bearer ${clear}` })
   assert.notEqual(theirs.data.trainAdapter.id, first.id)
 })
@@ -71,8 +91,15 @@ test('everything that is wrong with an input is said by its path, and nothing is
     evaluate: { tasks: [{ task: 'who_is_bigger' }, { task: 'who_is_bigger' }] },
   })
   assert.equal(data.trainAdapter.__typename, 'InvalidInput')
-  const paths = data.trainAdapter.issues.map(({ path }: { path: string[] }) => path.join('.')).sort()
-  assert.deepEqual(paths, ['evaluate.tasks', 'lora.dropout', 'recipe.beta', 'recipe.maxPromptLength'])
+  const paths = data.trainAdapter.issues
+    .map(({ path }: { path: string[] }) => path.join('.'))
+    .sort()
+  assert.deepEqual(paths, [
+    'evaluate.tasks',
+    'lora.dropout',
+    'recipe.beta',
+    'recipe.maxPromptLength',
+  ])
   assert.equal(await db.$count(runs), before)
 })
 
@@ -83,20 +110,35 @@ test('a path outside the allowed folders is an invalid input', async () => {
 
 test('too many waiting runs are a limit', async () => {
   const small = await install({ limits: { ...here.ctx.config.limits, queuedRuns: 1 } })
-  const query = 'mutation ($input: TrainAdapterInput!) { trainAdapter(input: $input) { __typename ... on Problem { message } } }'
-  const input = () => ({ idempotencyKey: randomUUID(), model: { path: small.files.model }, dataset: { path: small.files.dataset } })
+  const query =
+    'mutation ($input: TrainAdapterInput!) { trainAdapter(input: $input) { __typename ... on Problem { message } } }'
+  const input = () => ({
+    idempotencyKey: randomUUID(),
+    model: { path: small.files.model },
+    dataset: { path: small.files.dataset },
+  })
   assert.equal((await small.ask(query, { input: input() })).data.trainAdapter.__typename, 'Run')
-  assert.equal((await small.ask(query, { input: input() })).data.trainAdapter.__typename, 'LimitExceeded')
+  assert.equal(
+    (await small.ask(query, { input: input() })).data.trainAdapter.__typename,
+    'LimitExceeded',
+  )
 })
 
 test('an evaluation takes a model, or an adapter that exists', async () => {
   const evaluate = async (input: object) => {
     const query = `mutation ($input: EvaluateInput!) { evaluate(input: $input) {
       __typename ... on Problem { message } ... on InvalidInput { issues { path } } ... on Run { kind recipe { beta } tasks { settings { task } } } } }`
-    return (await here.ask(query, { input: { idempotencyKey: randomUUID(), tasks: [{ task: 'who_is_bigger' }], ...input } })).data.evaluate
+    return (
+      await here.ask(query, {
+        input: { idempotencyKey: randomUUID(), tasks: [{ task: 'who_is_bigger' }], ...input },
+      })
+    ).data.evaluate
   }
   assert.deepEqual(await evaluate({ model: { path: model } }), {
-    __typename: 'Run', kind: 'EVALUATE', recipe: null, tasks: [{ settings: { task: 'who_is_bigger' } }],
+    __typename: 'Run',
+    kind: 'EVALUATE',
+    recipe: null,
+    tasks: [{ settings: { task: 'who_is_bigger' } }],
   })
   assert.equal((await evaluate({ adapterId: `Adapter:${randomUUID()}` })).__typename, 'NotFound')
   assert.equal((await evaluate({ adapterId: `Run:${randomUUID()}` })).__typename, 'NotFound')
@@ -104,7 +146,12 @@ test('an evaluation takes a model, or an adapter that exists', async () => {
 })
 
 const cancel = async (id: string) =>
-  (await here.ask('mutation ($id: ID!) { cancelRun(id: $id) { __typename ... on Problem { message } ... on Run { status } } }', { id })).data.cancelRun
+  (
+    await here.ask(
+      'mutation ($id: ID!) { cancelRun(id: $id) { __typename ... on Problem { message } ... on Run { status } } }',
+      { id },
+    )
+  ).data.cancelRun
 
 test('a waiting run is canceled at once, an ended one is a Conflict, and none is NotFound', async () => {
   const { id } = (await train(least())).data.trainAdapter
@@ -118,10 +165,12 @@ test('a waiting run is canceled at once, an ended one is a Conflict, and none is
 
 test('a canceled run is tried again as a new run of the same spec; a waiting one is not', async () => {
   const retry = async (id: string, idempotencyKey: string) =>
-    (await here.ask(
-      'mutation ($id: ID!, $key: String!) { retryRun(id: $id, idempotencyKey: $key) { __typename ... on Problem { message } ... on Run { id status spec } } }',
-      { id, key: idempotencyKey },
-    )).data.retryRun
+    (
+      await here.ask(
+        'mutation ($id: ID!, $key: String!) { retryRun(id: $id, idempotencyKey: $key) { __typename ... on Problem { message } ... on Run { id status spec } } }',
+        { id, key: idempotencyKey },
+      )
+    ).data.retryRun
   const { id, spec } = (await train(least())).data.trainAdapter
   assert.equal((await retry(id, 'again')).__typename, 'Conflict')
   await cancel(id)
@@ -137,7 +186,8 @@ test('runs come newest first, page by page, none twice and none missing, though 
   const world = await createWorld(fresh.ctx.db)
   const base = await world.model('many')
   const createdAt = new Date()
-  for (let i = 0; i < 7; i += 1) await world.run(base, { name: `run ${i}`, createdAt, status: i < 2 ? 'FAILED' : 'SUCCEEDED' })
+  for (let i = 0; i < 7; i += 1)
+    await world.run(base, { name: `run ${i}`, createdAt, status: i < 2 ? 'FAILED' : 'SUCCEEDED' })
   const query = `query ($after: String, $filter: RunFilter) { runs(first: 3, after: $after, filter: $filter) {
     nodes { id } pageInfo { hasNextPage endCursor } } }`
   const seen: string[] = []
@@ -161,22 +211,57 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
   const { id: adapterId, runId } = await world.adapter(base, 'orpo', { status: 'RUNNING' })
   await world.evaluation(runId, { baseModelId: base.id, adapterId: null }, answers(8, 3))
   await world.evaluation(runId, { baseModelId: base.id, adapterId }, answers(8, 5))
-  await db.insert(artifacts).values({ runId, attempt: 1, kind: 'CHECKPOINT', name: 'checkpoint', step: 5, sha256: sha('c'), bytes: 2 ** 33 })
+  await db
+    .insert(artifacts)
+    .values({
+      runId,
+      attempt: 1,
+      kind: 'CHECKPOINT',
+      name: 'checkpoint',
+      step: 5,
+      sha256: sha('c'),
+      bytes: 2 ** 33,
+    })
   await db.insert(metrics).values(
     Array.from({ length: 10 }, (_, i) => [
       { runId, name: 'loss', step: i + 1, value: 4 - i / 10 },
       { runId, name: 'rewards/margins', step: i + 1, value: i === 9 ? null : i },
     ]).flat(),
   )
-  const said = (cursor: number, type: string, body: Record<string, unknown>) =>
-    ({ runId, cursor, attempt: 1, source: 'RUNTIME' as const, sourceSeq: cursor, type, body })
-  await db.insert(events).values([
-    said(1, 'progress', { phase: 'TRAIN', done: 1, total: 10, unit: 'steps', tokensPerSecond: null, etaSeconds: null }),
-    said(2, 'metrics', { step: 1, values: { loss: 4, 'rewards/margins': null } }),
-    said(3, 'progress', { phase: 'TRAIN', done: 10, total: 10, unit: 'steps', tokensPerSecond: 800.5, etaSeconds: 0 }),
-    said(4, 'log', { level: 'info', message: 'saved' }),
-  ])
-  await here.ask(`mutation { compare(input: { baseline: { modelId: "${base.id}" }, candidate: { adapterId: "${adapterId}" } }) { __typename } }`)
+  const said = (cursor: number, type: string, body: Record<string, unknown>) => ({
+    runId,
+    cursor,
+    attempt: 1,
+    source: 'RUNTIME' as const,
+    sourceSeq: cursor,
+    type,
+    body,
+  })
+  await db
+    .insert(events)
+    .values([
+      said(1, 'progress', {
+        phase: 'TRAIN',
+        done: 1,
+        total: 10,
+        unit: 'steps',
+        tokensPerSecond: null,
+        etaSeconds: null,
+      }),
+      said(2, 'metrics', { step: 1, values: { loss: 4, 'rewards/margins': null } }),
+      said(3, 'progress', {
+        phase: 'TRAIN',
+        done: 10,
+        total: 10,
+        unit: 'steps',
+        tokensPerSecond: 800.5,
+        etaSeconds: 0,
+      }),
+      said(4, 'log', { level: 'info', message: 'saved' }),
+    ])
+  await here.ask(
+    `mutation { compare(input: { baseline: { modelId: "${base.id}" }, candidate: { adapterId: "${adapterId}" } }) { __typename } }`,
+  )
   const { data, errors } = await here.ask(
     `query ($id: ID!) { run(id: $id) {
       metricNames
@@ -197,60 +282,119 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
   assert.equal(errors, undefined)
   const { run } = data
   assert.deepEqual(run.metricNames, ['loss', 'rewards/margins'])
-  assert.deepEqual(run.curves, [{ name: 'loss', points: [1, 4, 7, 10].map((step) => ({ step, value: 4 - (step - 1) / 10 })) }])
+  assert.deepEqual(run.curves, [
+    { name: 'loss', points: [1, 4, 7, 10].map((step) => ({ step, value: 4 - (step - 1) / 10 })) },
+  ])
   assert.deepEqual(run.all[1].points.at(-1), { value: null })
-  assert.deepEqual(run.progress, { phase: 'TRAIN', done: 10, total: 10, unit: 'steps', tokensPerSecond: 800.5, etaSeconds: 0 })
+  assert.deepEqual(run.progress, {
+    phase: 'TRAIN',
+    done: 10,
+    total: 10,
+    unit: 'steps',
+    tokensPerSecond: 800.5,
+    etaSeconds: 0,
+  })
   const [point, progress] = run.events.nodes
   assert.deepEqual([point.cursor, point.source, point.step], [2, 'RUNTIME', 1])
-  assert.deepEqual(point.metrics, [{ name: 'loss', value: 4 }, { name: 'rewards/margins', value: null }])
+  assert.deepEqual(point.metrics, [
+    { name: 'loss', value: 4 },
+    { name: 'rewards/margins', value: null },
+  ])
   assert.deepEqual([progress.progress.done, progress.metrics], [10, null])
-  assert.deepEqual([run.events.after, run.events.more, run.rest], [3, true, { nodes: [{ message: 'saved' }], more: false }])
+  assert.deepEqual(
+    [run.events.after, run.events.more, run.rest],
+    [3, true, { nodes: [{ message: 'saved' }], more: false }],
+  )
   assert.deepEqual(run.artifacts, [{ kind: 'CHECKPOINT', step: 5, bytes: 2 ** 33 }])
   assert.equal(run.adapter.parameters, 12_288)
-  assert.deepEqual(run.evaluations.map((e: any) => [e.adapter?.name ?? null, e.scores[0].mean]), [[null, 3 / 8], ['orpo', 5 / 8]])
+  assert.deepEqual(
+    run.evaluations.map((e: any) => [e.adapter?.name ?? null, e.scores[0].mean]),
+    [
+      [null, 3 / 8],
+      ['orpo', 5 / 8],
+    ],
+  )
   assert.deepEqual(run.evaluations[1].samples.nodes[0], {
-    document: 0, gold: 0, picked: 0, scores: [{ metric: 'acc', value: 1 }, { metric: 'acc_norm', value: 1 }],
+    document: 0,
+    gold: 0,
+    picked: 0,
+    scores: [
+      { metric: 'acc', value: 1 },
+      { metric: 'acc_norm', value: 1 },
+    ],
     choices: [-9.5, -10.25, -12, null].map((logLikelihood) => ({ logLikelihood, tokens: 3 })),
   })
   assert.equal(run.evaluations[1].samples.pageInfo.hasNextPage, true)
   const [comparison] = data.comparisons.nodes
-  assert.deepEqual([comparison.run, comparison.baselineAdapter, comparison.candidateAdapter.id], [null, null, `Adapter:${adapterId}`])
+  assert.deepEqual(
+    [comparison.run, comparison.baselineAdapter, comparison.candidateAdapter.id],
+    [null, null, `Adapter:${adapterId}`],
+  )
   const { task, n, difference, gained, lost } = comparison.tasks[0]
-  assert.deepEqual({ task, n, difference, gained, lost }, { task: 'openbookqa', n: 8, difference: 0.25, gained: 2, lost: 0 })
+  assert.deepEqual(
+    { task, n, difference, gained, lost },
+    { task: 'openbookqa', n: 8, difference: 0.25, gained: 2, lost: 0 },
+  )
 })
 
 test('what cannot be compared is said', async () => {
   const world = await createWorld(db)
   const [one, other] = [await world.model('one'), await world.model('other')]
   const compare = async (baseline: object, candidate: object) =>
-    (await here.ask('mutation ($input: CompareInput!) { compare(input: $input) { __typename } }', { input: { baseline, candidate } }))
-  assert.equal((await compare({ modelId: one.id }, { modelId: other.id })).data.compare.__typename, 'Conflict')
-  assert.equal((await compare({ modelId: one.id }, { adapterId: randomUUID() })).data.compare.__typename, 'NotFound')
+    await here.ask('mutation ($input: CompareInput!) { compare(input: $input) { __typename } }', {
+      input: { baseline, candidate },
+    })
+  assert.equal(
+    (await compare({ modelId: one.id }, { modelId: other.id })).data.compare.__typename,
+    'Conflict',
+  )
+  assert.equal(
+    (await compare({ modelId: one.id }, { adapterId: randomUUID() })).data.compare.__typename,
+    'NotFound',
+  )
   // @oneOf is checked before anything runs.
-  assert.match((await compare({ modelId: one.id, adapterId: one.id }, { modelId: other.id })).errors![0]!.message, /exactly one/i)
+  assert.match(
+    (await compare({ modelId: one.id, adapterId: one.id }, { modelId: other.id })).errors![0]!
+      .message,
+    /exactly one/i,
+  )
 })
 
 test('a page that is too long is refused in words', async () => {
-  const { errors } = await here.ask('{ runs { nodes { curves(maxPoints: 1) { name } events(first: 5000) { more } } } }')
+  const { errors } = await here.ask(
+    '{ runs { nodes { curves(maxPoints: 1) { name } events(first: 5000) { more } } } }',
+  )
   assert.equal(errors![0]!.extensions.code, 'BAD_USER_INPUT')
 })
 
 test('an account makes keys for itself and for teammates, and revokes them', async () => {
   const create = async (input: object) =>
-    (await here.ask(
-      'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { __typename ... on CreatedApiKey { clear apiKey { id name prefix account { name } } } ... on Problem { message } } }',
-      { input },
-    )).data.createApiKey
+    (
+      await here.ask(
+        'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { __typename ... on CreatedApiKey { clear apiKey { id name prefix account { name } } } ... on Problem { message } } }',
+        { input },
+      )
+    ).data.createApiKey
   const made = await create({ name: 'ci', account: 'bot' })
-  assert.deepEqual([made.apiKey.account.name, made.clear.split('_')[1]], ['bot', made.apiKey.prefix])
+  assert.deepEqual(
+    [made.apiKey.account.name, made.clear.split('_')[1]],
+    ['bot', made.apiKey.prefix],
+  )
   assert.equal((await create({ name: 'ci', account: 'bot' })).__typename, 'Forbidden')
   assert.equal((await create({ name: '' })).__typename, 'InvalidInput')
   const revoke = async (id: string) =>
-    (await here.ask('mutation ($id: ID!) { revokeApiKey(id: $id) { __typename ... on ApiKey { revokedAt } } }', { id })).data.revokeApiKey
+    (
+      await here.ask(
+        'mutation ($id: ID!) { revokeApiKey(id: $id) { __typename ... on ApiKey { revokedAt } } }',
+        { id },
+      )
+    ).data.revokeApiKey
   assert.ok((await revoke(made.apiKey.id)).revokedAt)
   assert.equal((await revoke(randomUUID())).__typename, 'NotFound')
   const alone = await install()
   const { data } = await alone.ask('{ viewer { apiKey { id } } }')
-  const last = await alone.ask(`mutation { revokeApiKey(id: "${data.viewer.apiKey.id}") { __typename } }`)
+  const last = await alone.ask(
+    `mutation { revokeApiKey(id: "${data.viewer.apiKey.id}") { __typename } }`,
+  )
   assert.equal(last.data.revokeApiKey.__typename, 'Conflict')
 })

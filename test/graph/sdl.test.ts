@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import test from 'node:test'
-import { getNamedType, isEnumType, isInputObjectType, isIntrospectionType, isObjectType, isInterfaceType, isSpecifiedScalarType, parse, validate } from 'graphql'
+import {
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isIntrospectionType,
+  isObjectType,
+  isInterfaceType,
+  isSpecifiedScalarType,
+  parse,
+  validate,
+} from 'graphql'
 import { tabs } from '#api/graph/examples.ts'
 import { printed, sdlFile } from '#api/graph/print.ts'
 import { schema } from '#api/graph/schema.ts'
@@ -18,8 +28,10 @@ test('every type, field, argument and value is described', () => {
   for (const type of Object.values(schema.getTypeMap())) {
     if (isIntrospectionType(type) || isSpecifiedScalarType(type)) continue
     look(type.name, type)
-    if (isEnumType(type)) for (const value of type.getValues()) look(`${type.name}.${value.name}`, value)
-    if (isInputObjectType(type)) for (const field of Object.values(type.getFields())) look(`${type.name}.${field.name}`, field)
+    if (isEnumType(type))
+      for (const value of type.getValues()) look(`${type.name}.${value.name}`, value)
+    if (isInputObjectType(type))
+      for (const field of Object.values(type.getFields())) look(`${type.name}.${field.name}`, field)
     if (!isObjectType(type) && !isInterfaceType(type)) continue
     for (const field of Object.values(type.getFields())) {
       look(`${type.name}.${field.name}`, field)
@@ -34,7 +46,9 @@ test('every mutation answers with a union of what it makes and what can go wrong
   for (const { name, type } of Object.values(schema.getMutationType()!.getFields())) {
     const union = getNamedType(type)
     assert.ok('getTypes' in union, name)
-    const kinds = union.getTypes().map((member) => member.getInterfaces().includes(problem as never))
+    const kinds = union
+      .getTypes()
+      .map((member) => member.getInterfaces().includes(problem as never))
     assert.equal(kinds.filter((isProblem) => !isProblem).length, 1, name)
     assert.ok(kinds.length > 1, name)
   }

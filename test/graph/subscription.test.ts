@@ -18,7 +18,9 @@ const running = () => world.run(model, { status: 'RUNNING' })
 const say = (id: string, step: number) =>
   db.transaction(async (tx) => {
     const run = await lockRun(tx, id)
-    await append(tx, run, [{ source: 'RUNTIME', seq: step, type: 'metrics', body: { step, values: { loss: 4 - step } } }])
+    await append(tx, run, [
+      { source: 'RUNTIME', seq: step, type: 'metrics', body: { step, values: { loss: 4 - step } } },
+    ])
   })
 
 const end = (id: string) =>
@@ -29,7 +31,13 @@ const end = (id: string) =>
 const query = `subscription ($id: ID!, $after: Int! = 0) { runEvents(id: $id, after: $after) {
   cursor type status step metrics { name value } progress { done } } }`
 
-type Event = { cursor: number; type: string; status: string | null; step: number | null; metrics: unknown }
+type Event = {
+  cursor: number
+  type: string
+  status: string | null
+  step: number | null
+  metrics: unknown
+}
 
 /** The official client of GraphQL over Server-Sent Events, its fetch led to the endpoint. */
 function follow(id: string, after = 0, headers: Record<string, string> = here.bearer) {
@@ -43,7 +51,10 @@ function follow(id: string, after = 0, headers: Record<string, string> = here.be
 }
 
 /** Events until the stream ends or `until` says so. */
-async function take(stream: ReturnType<typeof follow>, until: (event: Event) => boolean = () => false): Promise<Event[]> {
+async function take(
+  stream: ReturnType<typeof follow>,
+  until: (event: Event) => boolean = () => false,
+): Promise<Event[]> {
   const seen: Event[] = []
   for await (const { data, errors } of stream) {
     assert.equal(errors, undefined)
@@ -61,9 +72,15 @@ test('a subscriber sees what happened, then what happens, and the stream ends wi
     if (cursor === 2) void say(id, 3).then(() => end(id))
     return false
   })
-  assert.deepEqual(seen.map(({ cursor, type, step, status }) => [cursor, type, step, status]), [
-    [1, 'metrics', 1, null], [2, 'metrics', 2, null], [3, 'metrics', 3, null], [4, 'status', null, 'SUCCEEDED'],
-  ])
+  assert.deepEqual(
+    seen.map(({ cursor, type, step, status }) => [cursor, type, step, status]),
+    [
+      [1, 'metrics', 1, null],
+      [2, 'metrics', 2, null],
+      [3, 'metrics', 3, null],
+      [4, 'status', null, 'SUCCEEDED'],
+    ],
+  )
   assert.deepEqual(seen[0]!.metrics, [{ name: 'loss', value: 3 }])
 })
 
@@ -74,14 +91,20 @@ test('a subscriber that reconnects after event 2 next sees event 3', async () =>
   await say(id, 5)
   await end(id)
   const second = await take(follow(id, first.at(-1)!.cursor))
-  assert.deepEqual([...first, ...second].map(({ cursor }) => cursor), [1, 2, 3, 4, 5, 6])
+  assert.deepEqual(
+    [...first, ...second].map(({ cursor }) => cursor),
+    [1, 2, 3, 4, 5, 6],
+  )
 })
 
 test('of a run that has ended the rest is told, and after the last event nothing', async () => {
   const { id } = await running()
   await say(id, 1)
   await end(id)
-  assert.deepEqual((await take(follow(id, 1))).map(({ cursor }) => cursor), [2])
+  assert.deepEqual(
+    (await take(follow(id, 1))).map(({ cursor }) => cursor),
+    [2],
+  )
   assert.deepEqual(await take(follow(id, 2)), [])
 })
 
