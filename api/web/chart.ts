@@ -18,10 +18,10 @@ const square = 1000
 
 export function chart({ name, train, held, steps }: Chart): Html {
   const values = [...train, ...held].map((point) => point.value)
-  const y = scale(Math.min(...values), Math.max(...values), 4)
+  const y = scale(Math.min(...values), Math.max(...values), 5)
   const x = scale(0, Math.max(1, steps), 4)
   const end: Scale = { ...x, high: Math.max(1, steps) }
-  const smooth = train.length > 40 ? smoothed(train) : train
+  const smooth = isNoisy(train) ? smoothed(train) : train
   const last = (points: readonly Point[]) => points.at(-1)
   return html`<figure class="chart card">
 <figcaption><b>${name}</b><span>${last(smooth) && html`<i class="legend"></i>${brief(last(smooth)!.value)}`}
@@ -52,6 +52,16 @@ const path = (points: readonly Point[], x: Scale, y: Scale): string => points.ma
 
 // A line of no length with a round cap is a dot that keeps its shape when the plot is stretched.
 const dots = (points: readonly Point[], x: Scale, y: Scale): string => points.map((point) => `M${at(point, x, y)}h0`).join('')
+
+/** Whether a curve turns so often that its course is hard to see; a schedule or a slow drift is drawn as it is. */
+function isNoisy(points: readonly Point[]): boolean {
+  let turns = 0
+  for (let i = 2; i < points.length; i += 1) {
+    const [a, b, c] = [points[i - 2]!.value, points[i - 1]!.value, points[i]!.value]
+    if ((b - a) * (c - b) < 0) turns += 1
+  }
+  return points.length > 40 && turns > points.length / 10
+}
 
 /**
  * An exponential average over about a twentieth of the curve, divided by its own weight, so that it starts at the first value

@@ -21,7 +21,7 @@ export const inOrder = (rows: readonly ComparisonTask[]): ComparisonTask[] =>
 export function comparisonTable(rows: readonly ComparisonTask[], names: { baseline: string; candidate: string }): Html {
   const shared = scale(Math.min(0, ...rows.map((row) => row.low)), Math.max(0, ...rows.map((row) => row.high)), 4)
   const leftOut = rows.some((row) => row.leftOut > 0)
-  return html`<div class="card"><div class="scroll"><table class="stack">
+  return html`<div class="card"><div class="scroll"><table class="stack versus">
 <thead><tr><th scope="col">Task</th><th scope="col" class="number">Baseline</th><th scope="col" class="number">Candidate</th>
 <th scope="col" class="range"><span class="hidden">Interval of the difference</span>${scaleHead(shared)}</th>
 <th scope="col" class="number">Difference</th><th scope="col" class="number">p</th><th scope="col" class="number">n</th><th scope="col" class="number">Gained / lost</th></tr></thead>

@@ -20,11 +20,11 @@ export const probability = (p: number): string => (p < 0.001 ? '< 0.001' : p.toF
 /** 2,376 */
 export const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
 
-/** Four significant digits: 2.134, 0.0132, 7.6e-6. */
+/** Short enough for a caption: 2.134, 52.1, 7.6e−6. */
 export function brief(value: number): string {
   if (value === 0) return '0'
   const size = Math.abs(value)
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace('e+', 'e').replace('-', '−').replace('e-', 'e−')
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace('.0e', 'e').replace('e+', 'e').replaceAll('-', '−')
   return value.toFixed(size >= 1000 ? 0 : size >= 10 ? 1 : 3).replace('-', '−')
 }
 
@@ -53,6 +53,12 @@ const day = new Intl.DateTimeFormat('en-GB', {
 
 /** 24 Nov 2026, 15:04 UTC */
 export const moment = (at: Date): Html => html`<time datetime="${at.toISOString()}">${day.format(at)} UTC</time>`
+
+const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' })
+
+/** 24 Nov 2026, with the time on pointing at it. */
+export const dayOf = (at: Date): Html =>
+  html`<time datetime="${at.toISOString()}" title="${day.format(at)} UTC">${date.format(at)}</time>`
 
 /** 15:04:09 */
 export const clock = (at: Date): Html => html`<time datetime="${at.toISOString()}">${at.toISOString().slice(11, 19)}</time>`

@@ -25,7 +25,7 @@ export function intervalBar({ value, interval, zero, tone, difference }: Bar, sc
     : `${score(value)}, 95 % interval ${score(interval.low)} to ${score(interval.high)}`
   return html`<svg class="interval ${tone}" role="img" aria-label="${read}"><title>${read}</title>
 <line class="track" x1="0" x2="100%" y1="50%" y2="50%"/>
-${zero !== null && html`<line class="zero" x1="${x(zero)}" x2="${x(zero)}" y1="0" y2="100%"/>`}
+${zero !== null && html`<line class="zero" x1="${x(zero)}" x2="${x(zero)}" y1="-15%" y2="115%"/>`}
 <line class="span" x1="${x(interval.low)}" x2="${x(interval.high)}" y1="50%" y2="50%"/>
 <circle class="dot" cx="${x(value)}" cy="50%" r="5"/></svg>`
 }

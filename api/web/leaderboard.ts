@@ -2,7 +2,7 @@
 import { html, raw } from 'hono/html'
 import type { Context } from '../context.ts'
 import { standings, type Board, type Standing } from '../evaluation/standings.ts'
-import { between, moment, plural, score, short, signed, whole } from './format.ts'
+import { between, dayOf, plural, score, short, signed, whole } from './format.ts'
 import { intervalBar, scaleHead, toneOf } from './intervalBar.ts'
 import { respond, type Html, type Viewer } from './layout.ts'
 import { scale, type Scale } from './ticks.ts'
@@ -33,7 +33,7 @@ function section(board: Board, index: number, links: boolean): Html {
 <li>${settings.fewShot === 0 ? 'zero-shot' : `${settings.fewShot}-shot`}</li>
 <li>scored as ${settings.dialect === 'LM_EVAL' ? 'lm-evaluation-harness' : settings.dialect}</li>
 <li>${settings.dtype.toLowerCase()}</li></ul></header>
-<div class="card"><div class="scroll"><table class="stack">
+<div class="card"><div class="scroll"><table class="stack board">
 <thead><tr><th scope="col">Rank</th><th scope="col">Model</th><th scope="col" class="number">Score ± SE</th>
 <th scope="col" class="range"><span class="hidden">Interval of the score</span>${scaleHead(shared)}</th>
 <th scope="col" class="number">Difference to base</th><th scope="col" class="number">n</th>${links && raw('<th scope="col"><span class="hidden">Links</span></th>')}</tr></thead>
@@ -54,12 +54,12 @@ function line(row: Standing, before: Standing | undefined, zero: number | null, 
   return html`<tr class="${tied ? 'tied' : ''}">
 <td class="rank">${tied ? html`<span class="same"><span class="hidden">${row.rank}</span><span aria-hidden="true">=</span></span>` : row.rank}</td>
 <th scope="row" class="name">${links ? html`<a href="/runs/${adapter?.runId ?? row.runId}">${name}</a>` : name}
-<small>${adapter === null ? 'base model' : html`on ${baseModel.name}`} · ${moment(row.finishedAt)}</small></th>
+<small>${adapter === null ? 'base model' : html`on ${baseModel.name}`} · ${dayOf(row.finishedAt)}</small></th>
 <td class="number score"><b>${score(row.mean)}</b> <span class="soft">${row.standardError !== null && html`± ${score(row.standardError)}`}</span></td>
 <td class="range">${intervalBar({ value: row.mean, interval: row.interval, zero, tone }, shared)}</td>
-<td class="number wide" data-label="to base">${toBase === null
+<td class="number most" data-label="to base">${toBase === null
     ? html`<span class="faint">${adapter === null ? 'zero line' : 'base not scored'}</span>`
     : html`<span class="${tone}">${signed(toBase.difference)}</span> <span class="soft small">${between(toBase)}</span>`}</td>
-<td class="number" data-label="n =">${whole(row.n)}</td>
-${links && html`<td class="number small">${row.comparisonId !== null && html`<a href="/comparisons/${row.comparisonId}">what changed<span class="hidden"> for ${name}</span></a>`}</td>`}</tr>`
+<td class="number few" data-label="n =">${whole(row.n)}</td>
+${links && html`<td class="number small wide link">${row.comparisonId !== null && html`<a href="/comparisons/${row.comparisonId}">what changed<span class="hidden"> for ${name}</span></a>`}</td>`}</tr>`
 }

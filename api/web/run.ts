@@ -35,7 +35,7 @@ function liveSection(data: RunData): Html {
 <ul class="facts"><li>${run.kind === 'TRAIN' ? 'training of' : 'evaluation of'} <b>${run.evaluated === null ? run.baseModel.name : `${run.evaluated.name} on ${run.baseModel.name}`}</b></li>
 ${run.dataset !== null && html`<li>on <b>${run.dataset.name}</b></li>`}
 <li>by <b>${run.account.name}</b></li><li>${moment(run.createdAt)}</li>
-${run.startedAt !== null && html`<li>took <b>${took(run)}</b></li>`}${retried}
+${run.startedAt !== null && html`<li>${run.finishedAt === null ? 'running for' : 'took'} <b>${took(run)}</b></li>`}${retried}
 ${started !== null && html`<li>${started.device}, ${plural(started.threads, 'thread')}</li>`}</ul>
 ${progress(data)}
 ${run.failure !== null && html`<div class="failure" role="alert"><h3>Failed: ${run.failure.code.toLowerCase().replaceAll('_', ' ')}</h3><pre>${run.failure.message}</pre></div>`}

@@ -44,7 +44,7 @@ async function readLog(ctx: Pick<Context, 'db'>, runId: string): Promise<Line[]>
     at,
     source: source.toLowerCase(),
     level: type === 'failed' ? 'error' : String(body['level'] ?? 'info'),
-    message: type === 'status' ? `status ${String(body['to'] ?? body['status']).toLowerCase()}` : String(body['message'] ?? ''),
+    message: type === 'status' ? `— ${String(body['to']).toLowerCase()}` : String(body['message'] ?? ''),
   }))
 }
 

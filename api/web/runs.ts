@@ -27,14 +27,14 @@ export async function runList(ctx: Pick<Context, 'db'>, viewer: Viewer, page: nu
 ${shown.length === 0
     ? html`<div class="card empty"><b>${page === 1 ? 'No run yet' : 'No further runs'}</b>
 ${page === 1 && html`Start one with <code>trainAdapter</code> in <a href="/graphql">GraphiQL</a>.`}</div>`
-    : html`<div class="card scroll"><table class="stack">
-<thead><tr><th scope="col">Run</th><th scope="col">Status</th><th scope="col">Against its base</th><th scope="col">Model</th><th scope="col">By</th><th scope="col">Created</th><th scope="col" class="number">Took</th></tr></thead>
+    : html`<div class="card scroll"><table class="stack runs">
+<thead><tr><th scope="col">Run</th><th scope="col">Status</th><th scope="col">Against its base</th><th scope="col">By</th><th scope="col" class="number">Took</th></tr></thead>
 <tbody>${shown.map((row) => html`<tr>
-<th scope="row" class="name"><a href="/runs/${row.run.id}">${row.run.name}</a><small>${row.run.kind === 'TRAIN' ? 'training' : 'evaluation'}</small></th>
-<td>${statusBadge(row.run.status)}</td>
+<th scope="row" class="name"><a href="/runs/${row.run.id}">${row.run.name}</a><small>${row.run.kind === 'TRAIN' ? 'training' : 'evaluation'} of ${row.model}</small></th>
+<td class="state">${statusBadge(row.run.status)}</td>
 <td class="wide">${(differences.get(row.comparisonId ?? '') ?? []).map(({ task, ...difference }) => html`<div class="small"><span class="faint">${task}</span> <span class="${toneOf(difference)}">${signed(difference.difference)}</span> <span class="soft">${between(difference)}</span></div>`)}</td>
-<td class="wide" data-label="model">${row.model}</td><td data-label="by">${row.account}</td><td class="small soft wide">${moment(row.run.createdAt)}</td>
-<td class="number small soft" data-label="took">${took(row.run)}</td></tr>`)}</tbody></table></div>`}
+<td class="most">${row.account} <span class="small soft when">${moment(row.run.createdAt)}</span></td>
+<td class="number small soft few">${took(row.run)}</td></tr>`)}</tbody></table></div>`}
 ${(page > 1 || rows.length > pageSize) && html`<div class="pages"><span>${page > 1 && html`<a href="/runs?page=${page - 1}" rel="prev">← Newer</a>`}</span>
 <span>Page ${page}</span><span>${rows.length > pageSize && html`<a href="/runs?page=${page + 1}" rel="next">Older →</a>`}</span></div>`}`
   return respond({ title: 'Runs', viewer, at: 'runs', body })

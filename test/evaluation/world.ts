@@ -29,7 +29,7 @@ export function flipped(of: Answers, to: 0 | 1, times: number): Answers {
 export type World = Awaited<ReturnType<typeof createWorld>>
 
 export async function createWorld(db: Db) {
-  const [account] = await db.insert(accounts).values({ name: `team ${randomUUID()}` }).returning()
+  const [account] = await db.insert(accounts).values({ name: 'research' }).returning()
   const accountId = account!.id
   const [dataset] = await db
     .insert(datasets)

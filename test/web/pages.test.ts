@@ -103,7 +103,7 @@ test('a finished run shows its comparison, curves, evaluations, spec and log', a
   const text = textOf(await page(`/runs/${world.strong.runId}`))
   for (const expected of [/orpo-beta-0\.3 succeeded/, /training of stories-15M on preferences\.jsonl/, /took 44 min 0 s/,
     /Against its base model/, /48 \/ 15/, /rewards\/margins/, /held out 0\.024/, /4 further curves/, /Evaluations/,
-    /8\.0e−6, linear, 10 warmup steps/, /step 120: held-out loss 1\.597/]) has(text, expected)
+    /8e−6, linear, 10 warmup steps/, /step 120: held-out loss 1\.597/]) has(text, expected)
 })
 
 test('a running run reloads itself, a finished one does not', async () => {
