@@ -5,11 +5,13 @@ import { z } from 'zod'
 /** The folder that holds package.json. */
 export const repository = resolve(import.meta.dirname, '..')
 
-const whole = (name: string, low: number, high: number) => {
-  const error = (issue: { input?: unknown }) =>
-    `${name}: expected a whole number from ${low} to ${high}, got "${String(issue.input)}"`
-  return z.coerce.number({ error }).int({ error }).min(low, { error }).max(high, { error })
-}
+const whole = (name: string, low: number, high: number) =>
+  z.string().transform((text, ctx) => {
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+    if (value >= low && value <= high) return value
+    ctx.addIssue(`${name}: expected a whole number from ${low} to ${high}, got "${text}"`)
+    return z.NEVER
+  })
 
 const url = (name: string, protocol: RegExp, example: string) =>
   z.url({ protocol, error: (issue) => `${name}: expected an address such as ${example}, got "${hide(issue.input)}"` })
@@ -23,21 +25,21 @@ const Environment = z.object({
   ODDSMITH_HOME: z.string().default('.oddsmith'),
   DATABASE_URL: url('DATABASE_URL', /^postgres(ql)?$/, 'postgres://user@host:5432/oddsmith').optional(),
   ODDSMITH_HOST: z.string().default('127.0.0.1'),
-  ODDSMITH_PORT: whole('ODDSMITH_PORT', 0, 65535).default(4000),
+  ODDSMITH_PORT: whole('ODDSMITH_PORT', 0, 65535).prefault('4000'),
   ODDSMITH_ROOTS: z.string().optional(),
   ODDSMITH_BENCHMARKS: z.string().optional(),
   ODDSMITH_SHARED: z.string().optional(),
-  ODDSMITH_CONCURRENCY: whole('ODDSMITH_CONCURRENCY', 0, 1000).default(1),
-  ODDSMITH_LEASE_SECONDS: whole('ODDSMITH_LEASE_SECONDS', 1, 3600).default(30),
-  ODDSMITH_MAX_ATTEMPTS: whole('ODDSMITH_MAX_ATTEMPTS', 1, 100).default(3),
+  ODDSMITH_CONCURRENCY: whole('ODDSMITH_CONCURRENCY', 0, 1000).prefault('1'),
+  ODDSMITH_LEASE_SECONDS: whole('ODDSMITH_LEASE_SECONDS', 1, 3600).prefault('30'),
+  ODDSMITH_MAX_ATTEMPTS: whole('ODDSMITH_MAX_ATTEMPTS', 1, 100).prefault('3'),
   ODDSMITH_THREADS: whole('ODDSMITH_THREADS', 1, 1024).optional(),
   ODDSMITH_PUBLIC_URL: url('ODDSMITH_PUBLIC_URL', /^https?$/, 'https://oddsmith.example.org').optional(),
   ODDSMITH_LOG: z
     .enum(levels, { error: (issue) => `ODDSMITH_LOG: expected one of ${levels.join(', ')}, got "${String(issue.input)}"` })
     .default('info'),
-  ODDSMITH_BODY_BYTES: whole('ODDSMITH_BODY_BYTES', 1024, 1 << 30).default(16 << 20),
-  ODDSMITH_ARTIFACT_BYTES: whole('ODDSMITH_ARTIFACT_BYTES', 1024, 2 ** 50).default(2 ** 36),
-  ODDSMITH_QUEUED_RUNS: whole('ODDSMITH_QUEUED_RUNS', 1, 1_000_000).default(1000),
+  ODDSMITH_BODY_BYTES: whole('ODDSMITH_BODY_BYTES', 1024, 1 << 30).prefault(String(16 << 20)),
+  ODDSMITH_ARTIFACT_BYTES: whole('ODDSMITH_ARTIFACT_BYTES', 1024, 2 ** 50).prefault(String(2 ** 36)),
+  ODDSMITH_QUEUED_RUNS: whole('ODDSMITH_QUEUED_RUNS', 1, 1_000_000).prefault('1000'),
 })
 
 export type Config = {
