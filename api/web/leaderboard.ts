@@ -54,10 +54,10 @@ function line(row: Standing, before: Standing | undefined, zero: number | null, 
   return html`<tr class="${tied ? 'tied' : ''}">
 <td class="rank">${tied ? html`<span class="same"><span class="hidden">${row.rank}</span><span aria-hidden="true">=</span></span>` : row.rank}</td>
 <th scope="row" class="name">${links ? html`<a href="/runs/${adapter?.runId ?? row.runId}">${name}</a>` : name}
-<small>${adapter === null ? 'base model' : html`on ${baseModel.name}`} · ${dayOf(row.finishedAt)}</small></th>
+<small>${adapter === null ? 'base model' : html`on ${baseModel.name}`}<span class="date"> · ${dayOf(row.finishedAt)}</span></small></th>
 <td class="number score"><b>${score(row.mean)}</b> <span class="soft">${row.standardError !== null && html`± ${score(row.standardError)}`}</span></td>
 <td class="range">${intervalBar({ value: row.mean, interval: row.interval, zero, tone }, shared)}</td>
-<td class="number most" data-label="to base">${toBase === null
+<td class="number most" ${toBase !== null && raw('data-label="to base"')}>${toBase === null
     ? html`<span class="faint">${adapter === null ? 'zero line' : 'base not scored'}</span>`
     : html`<span class="${tone}">${signed(toBase.difference)}</span> <span class="soft small">${between(toBase)}</span>`}</td>
 <td class="number few" data-label="n =">${whole(row.n)}</td>

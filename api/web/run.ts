@@ -87,6 +87,6 @@ function evaluationTable({ run }: RunData): Html | null {
 <thead><tr><th scope="col">Task</th><th scope="col">Subject</th><th scope="col">Scores</th><th scope="col" class="number">Documents</th><th scope="col">Prompt</th></tr></thead>
 <tbody>${run.evaluations.map(({ task, adapter, scores, documents, promptHash, finishedAt }) => html`<tr>
 <th scope="row" class="name">${isTask(task) ? tasks[task].title : task}</th><td class="wide">${adapter?.name ?? html`${run.baseModel.name} <span class="faint">base</span>`}</td>
-<td class="wide">${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, mean, standardError }) => html`<span class="faint small">${metric}</span> ${score(mean)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span>&emsp;`)}</td>
+<td class="wide">${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, mean, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(mean)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}</td>
 <td class="number" data-label="documents">${whole(documents)}</td><td data-label="prompt"><code title="${promptHash}">${short(promptHash)}</code></td></tr>`)}</tbody></table></div></section>`
 }

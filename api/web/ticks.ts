@@ -4,10 +4,10 @@ export type Scale = { readonly low: number; readonly high: number; readonly tick
 
 /**
  * A range that holds [low, high] and ends on ticks whose step is 1, 2 or 5 times a power of ten, about `count` of them.
- * A single value gets room around it.
+ * A single value, or values that differ by rounding only, get room around them.
  */
 export function scale(low: number, high: number, count: number): Scale {
-  if (low === high) {
+  if (high - low <= Math.abs(high) * 1e-9) {
     const room = Math.abs(low) * 0.1 || 1
     return scale(low - room, high + room, count)
   }
