@@ -30,17 +30,17 @@ function section(board: Board, index: number, links: boolean): Html {
 <ul class="facts"><li><b>${board.metric}</b></li><li>task version <b>${settings.version}</b></li>
 <li>prompt <code title="${board.promptHash}">${short(board.promptHash)}</code></li>
 <li>${limit} of <code title="${settings.rowsSha256}">${short(settings.rowsSha256)}</code></li>
-<li>${settings.fewShot === 0 ? 'zero-shot' : `${settings.fewShot}-shot`}</li>
+<li>zero-shot</li>
 <li>scored as ${settings.dialect === 'LM_EVAL' ? 'lm-evaluation-harness' : settings.dialect}</li>
 <li>${settings.dtype.toLowerCase()}</li></ul></header>
 <div class="card"><div class="scroll"><table class="stack board">
 <thead><tr><th scope="col">Rank</th><th scope="col">Model</th><th scope="col" class="number">Score ± SE</th>
 <th scope="col" class="range"><span class="hidden">Interval of the score</span>${scaleHead(shared)}</th>
-<th scope="col" class="number">Difference to base</th><th scope="col" class="number">n</th>${links && raw('<th scope="col"><span class="hidden">Links</span></th>')}</tr></thead>
+<th scope="col" class="number">Difference to base</th><th scope="col" class="number">n</th></tr></thead>
 <tbody>${rows.map((row, i) => line(row, rows[i - 1], zeroOf(row, rows), shared, links))}</tbody>
 </table></div>
 <div class="key"><span>bar: 95 % interval of the score</span><span><i class="legend base"></i> the row’s base model</span>
-<span>difference: paired over shared questions</span></div></div></section>`
+<span>difference: paired over shared questions${links && ', linked to what changed'}</span></div></div></section>`
 }
 
 const zeroOf = (row: Standing, rows: readonly Standing[]): number | null =>
@@ -51,6 +51,10 @@ function line(row: Standing, before: Standing | undefined, zero: number | null, 
   const tone = adapter === null ? 'base' : toneOf(toBase)
   const name = adapter?.name ?? baseModel.name
   const tied = before?.rank === row.rank
+  const difference = toBase && html`<span class="${tone}">${signed(toBase.difference)}</span>`
+  const number = links && row.comparisonId !== null
+    ? html`<a class="inside" href="/comparisons/${row.comparisonId}" title="what changed">${difference}<span class="hidden"> what changed for ${name}</span></a>`
+    : difference
   return html`<tr class="${tied ? 'tied' : ''}">
 <td class="rank">${tied ? html`<span class="same"><span class="hidden">${row.rank}</span><span aria-hidden="true">=</span></span>` : row.rank}</td>
 <th scope="row" class="name">${links ? html`<a href="/runs/${adapter?.runId ?? row.runId}">${name}</a>` : name}
@@ -59,7 +63,6 @@ function line(row: Standing, before: Standing | undefined, zero: number | null, 
 <td class="range">${intervalBar({ value: row.mean, interval: row.interval, zero, tone }, shared)}</td>
 <td class="number most" ${toBase !== null && raw('data-label="to base"')}>${toBase === null
     ? html`<span class="faint">${adapter === null ? 'zero line' : 'base not scored'}</span>`
-    : html`<span class="${tone}">${signed(toBase.difference)}</span> <span class="soft small">${between(toBase)}</span>`}</td>
-<td class="number few" data-label="n =">${whole(row.n)}</td>
-${links && html`<td class="number small wide link">${row.comparisonId !== null && html`<a href="/comparisons/${row.comparisonId}">what changed<span class="hidden"> for ${name}</span></a>`}</td>`}</tr>`
+    : html`${number} <span class="soft small">${between(toBase)}</span>`}</td>
+<td class="number few" data-label="n =">${whole(row.n)}</td></tr>`
 }
