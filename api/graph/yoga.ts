@@ -49,6 +49,8 @@ export function createGraph(
     },
     renderGraphiQL,
     maxRequestBodySize: Math.min(ctx.config.limits.bodyBytes, 1 << 20),
+    // Node's own: with the bundled ones a server's cancelling of a body does not reach the stream behind it.
+    fetchAPI: { Request, Response, Headers, ReadableStream, TextEncoder, TextDecoder, URL },
     // Nobody else's pages may read answers, and forms are no way to ask.
     cors: false,
     multipart: false,
