@@ -51,8 +51,11 @@ export async function openArtifacts(ctx: { readonly config: Config; readonly db:
           await renew(tx, run, config.leaseSeconds)
           const { kind, name, step, sha256 } = query
           const same = and(
-            ...[eq(artifacts.runId, run.id), eq(artifacts.attempt, run.attempt), eq(artifacts.kind, kind)],
-            ...[eq(artifacts.name, name), eq(artifacts.sha256, sha256)],
+            eq(artifacts.runId, run.id),
+            eq(artifacts.attempt, run.attempt),
+            eq(artifacts.kind, kind),
+            eq(artifacts.name, name),
+            eq(artifacts.sha256, sha256),
             step === null ? isNull(artifacts.step) : eq(artifacts.step, step),
           )
           const [before] = await tx.select().from(artifacts).where(same)
@@ -62,7 +65,7 @@ export async function openArtifacts(ctx: { readonly config: Config; readonly db:
           await syncFolder(join(root, run.id))
           const [row] = await tx
             .insert(artifacts)
-            .values({ id, runId: run.id, attempt: run.attempt, ...{ kind, name, step, sha256, bytes } })
+            .values({ id, runId: run.id, attempt: run.attempt, kind, name, step, sha256, bytes })
             .returning()
           return toRef(row!)
         })

@@ -50,7 +50,7 @@ export async function startPostgres(home: string, options: PostgresOptions = {})
     const server = (await running(data)) ?? (await serve(native, folder, launch, options))
     const login = { host: '127.0.0.1', port: server.port, user, password }
     const lock = await connect({ ...login, database: 'postgres', application_name: 'oddsmith home' }, server)
-    if (lock !== null) return await takeHome(lock, home, server, { ...login })
+    if (lock !== null) return await takeHome(lock, home, server, login)
     // The server ended while it was awaited: it was stopping, or another api's took the folder first.
     if (tries === 4) throw new Error(`embedded Postgres: ended while starting: ${await lastLines(join(folder, 'log'))}`)
     await sleep(500 * tries)
@@ -138,7 +138,7 @@ async function initialise(native: string, folder: string, launch: Launch): Promi
   const output = openSync(log, 'a', 0o600)
   const child = start(launch, join(native, 'bin', 'initdb'), args, output)
   closeSync(output)
-  const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve))
+  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('exit', resolve))
   if (code !== 0) {
     await rm(making, { recursive: true, force: true })
     throw new Error(`embedded Postgres: initdb ended with ${code}: ${await lastLines(log)}`)

@@ -49,9 +49,9 @@ export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifac
       if (row === undefined || (row.runId !== run.id && row.runId !== adapter?.runId)) throw new NotFound(`no artifact ${id.data}`)
       return row
     })
-    const { bytes, stream } = await artifacts.read(artifact)
-    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes), etag: `"${artifact.sha256}"` }
-    return new Response(Readable.toWeb(Readable.from(stream())) as ReadableStream, { headers })
+    const file = await artifacts.read(artifact)
+    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(file.bytes), etag: `"${artifact.sha256}"` }
+    return new Response(Readable.toWeb(Readable.from(file.stream())) as ReadableStream, { headers })
   })
 
   return app

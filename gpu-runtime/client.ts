@@ -43,7 +43,8 @@ export function connect(env: NodeJS.ProcessEnv, { patience = 15 * 60_000 }: Conn
   for (const stream of [process.stdout, process.stderr]) if (stream.listenerCount('error') === 0) stream.on('error', () => {})
 
   async function call(path: string, init: RequestInit, timeout: number): Promise<Response> {
-    const headers = { ...init.headers, authorization: `Bearer ${token}` }
+    const headers = new Headers(init.headers)
+    headers.set('authorization', `Bearer ${token}`)
     const response = await fetch(`${url}/runtime${path}`, { ...init, headers, signal: AbortSignal.timeout(timeout) })
     if (response.ok) return response
     const text = (await response.text().catch(() => '')).slice(0, 2000)

@@ -85,5 +85,5 @@ async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
 }
 
 export const toRef = ({ id, kind, name, sha256, bytes, step }: typeof artifacts.$inferSelect): ArtifactRef => ({
-  ...{ id, kind, name, sha256, bytes, step },
+  id, kind, name, sha256, bytes, step,
 })

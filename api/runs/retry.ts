@@ -26,7 +26,7 @@ export async function retryRun(ctx: Context, actor: Actor, { id, idempotencyKey 
   return ctx.db.transaction((tx) =>
     insertRun(ctx, tx, actor, {
       ...asked,
-      ...{ name, spec, baseModelId, datasetId, adapterId, priority, maxAttempts, retryOf: id },
+      name, spec, baseModelId, datasetId, adapterId, priority, maxAttempts, retryOf: id,
     }),
   )
 }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { asc, eq } from 'drizzle-orm'
+import { claim } from '#api/dispatch/claim.ts'
 import { startDispatcher, type Dispatcher } from '#api/dispatch/dispatcher.ts'
 import { createProcessLauncher } from '#api/dispatch/processLauncher.ts'
 import { isAlive } from '#api/processes.ts'
@@ -131,7 +132,6 @@ test('a runtime of a former api goes on under its lease, and takes a place; it i
   const go = join(files.root, 'go')
   const command = [process.execPath, fakeRuntime, JSON.stringify({ pidFile, waitFor: go, steps: 100_000, deaf: true } satisfies FakeOptions)]
   const launcher = createProcessLauncher({ home: ctx.config.home, command })
-  const { claim } = await import('#api/dispatch/claim.ts')
   const run = await create(2)
   const claimed = (await claim(ctx.db, 10))!
   // Started by hand: no dispatcher watches it, as when the api that started it was killed.
