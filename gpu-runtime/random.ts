@@ -1,7 +1,7 @@
 /**
- * Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
- * A number is a pure function of (seed, path, kind, counter), so a resumed or recomputed step draws what the first run drew,
- * and there is no state to save but the counter.
+ * Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
+ * easy as 1, 2, 3"). A number is a pure function of (seed, path, kind, counter), so a resumed or
+ * recomputed step draws what the first run drew, and there is no state to save but the counter.
  */
 import { createHash } from 'node:crypto'
 
@@ -53,7 +53,10 @@ export function philox(counter: Words, key: readonly [number, number]): Words {
 /** Each kind of number has its own counters, so `uniform(0)` and `normal(0)` are independent. */
 const kinds = { uint32: 0, uniform: 1, normal: 2, shuffle: 3 } as const
 
-/** The numbers of one purpose: `stream(42, 'lora/model.layers.0.self_attn.q_proj')`. Streams with different paths are independent. */
+/**
+ * The numbers of one purpose: `stream(42, 'lora/model.layers.0.self_attn.q_proj')`. Streams with
+ * different paths are independent.
+ */
 export function stream(seed: number, path: string): Random {
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new RangeError(`seed: expected an integer from 0 to 2^53 − 1, got ${seed}`)

@@ -22,17 +22,19 @@ export type Lengths = {
 }
 
 /**
- * Tokenize as TRL does since 0.12: prompt and both conversations are rendered by the chat template (the prompt with its
- * generation prompt, when it ends in a user's or tool's turn), an answer is what its conversation has beyond the prompt, and
- * text is encoded whole, so that the border is where the tokens of prompt, chosen and rejected part:
+ * Tokenize as TRL does since 0.12: prompt and both conversations are rendered by the chat template
+ * (the prompt with its generation prompt, when it ends in a user's or tool's turn), an answer is
+ * what its conversation has beyond the prompt, and text is encoded whole, so that the border is
+ * where the tokens of prompt, chosen and rejected part:
  *
  *     enc(prompt)              a b c
  *     enc(prompt + chosen)     a b cd e        the tokenizer merges over the border,
  *     enc(prompt + rejected)   a b c f         so prompt = a b, chosen = cd e, rejected = c f
  *
- * (TRL has one prompt per side there and starts rejected after c; with a template that ends its turns in special tokens
- * nothing merges.) BOS is put first and EOS last where the tokenizer has them and they are missing. An answer that ends in EOS
- * and white space, as ChatML's "<|im_end|>\n", has its EOS: TRL appends a second one.
+ * (TRL has one prompt per side there and starts rejected after c; with a template that ends its
+ * turns in special tokens nothing merges.) BOS is put first and EOS last where the tokenizer has
+ * them and they are missing. An answer that ends in EOS and white space, as ChatML's
+ * "<|im_end|>\n", has its EOS: TRL appends a second one.
  */
 export function tokenizePair(text: Text, preference: Preference, lengths: Lengths): Pair {
   const { row } = preference
@@ -57,16 +59,19 @@ export function tokenizePair(text: Text, preference: Preference, lengths: Length
   }
   if (ids.prompt.length === 0) throw new FormatError(`${place(row)}: the prompt has no tokens`)
   if (border === chosen.length || border === rejected.length)
-    throw new FormatError(`${place(row)}: an answer has no tokens beyond the prompt; does the chat template drop assistant messages?`)
+    throw new FormatError(
+      `${place(row)}: an answer has no tokens beyond the prompt; does the chat template drop assistant messages?`,
+    )
   return { row, ...truncate(text, ids, lengths) }
 }
 
 type Ids = { prompt: number[]; chosen: number[]; rejected: number[] }
 
 /**
- * Cut what is too long. When the prompt and the longer answer do not fit into maxLength, the prompt keeps its end, up to
- * maxPromptLength; then each answer keeps its beginning, up to what the prompt left of maxLength. BOS stays first, and the end of turn
- * stays last, so that neither side of a cut pair loses the tokens that all others have; nothing is cut to empty.
+ * Cut what is too long. When the prompt and the longer answer do not fit into maxLength, the prompt
+ * keeps its end, up to maxPromptLength; then each answer keeps its beginning, up to what the prompt
+ * left of maxLength. BOS stays first, and the end of turn stays last, so that neither side of a cut
+ * pair loses the tokens that all others have; nothing is cut to empty.
  *
  *     maxLength 8, maxPromptLength 4, B = BOS, E = EOS
  *     prompt    B 1 2 3 4 5    → B 3 4 5        its last three, after BOS
@@ -80,7 +85,9 @@ export function truncate(
   { maxLength, maxPromptLength }: Lengths,
 ): Omit<Pair, 'row'> {
   const fits = prompt.length + Math.max(chosen.length, rejected.length) <= maxLength
-  const keptPrompt = fits ? prompt : keepEnd(prompt, Math.min(maxPromptLength, maxLength - 1), text.bosId)
+  const keptPrompt = fits
+    ? prompt
+    : keepEnd(prompt, Math.min(maxPromptLength, maxLength - 1), text.bosId)
   const room = maxLength - keptPrompt.length
   const keptChosen = keepStart(chosen, room, text.eosId)
   const keptRejected = keepStart(rejected, room, text.eosId)
@@ -99,7 +106,9 @@ export function truncate(
 function keepEnd(ids: number[], room: number, bosId: number | null): number[] {
   if (ids.length <= room) return ids
   const first = ids[0]!
-  return first === bosId && room > 1 ? [first, ...ids.slice(ids.length - room + 1)] : ids.slice(ids.length - room)
+  return first === bosId && room > 1
+    ? [first, ...ids.slice(ids.length - room + 1)]
+    : ids.slice(ids.length - room)
 }
 
 /** The end of turn is EOS and at most one token after it (ChatML's line break). */
@@ -111,7 +120,8 @@ function keepStart(ids: number[], room: number, eosId: number | null): number[] 
   return [...ids.slice(0, kept), ...end.slice(0, room - kept)]
 }
 
-const withBos = ({ bosId }: Text, ids: number[]): number[] => (bosId === null || ids[0] === bosId ? ids : [bosId, ...ids])
+const withBos = ({ bosId }: Text, ids: number[]): number[] =>
+  bosId === null || ids[0] === bosId ? ids : [bosId, ...ids]
 
 function withEos(text: Text, ids: number[]): number[] {
   const { eosId } = text

@@ -1,4 +1,7 @@
-/** Where the rows of a JSONL file or of a JSON array are, found in one pass over the bytes without parsing them. */
+/**
+ * Where the rows of a JSONL file or of a JSON array are, found in one pass over the bytes without
+ * parsing them.
+ */
 import { createReadStream } from 'node:fs'
 import { FormatError } from '../error.ts'
 
@@ -11,7 +14,10 @@ export type RawRow = {
   /** Byte offset in the file. */
   readonly offset: number
   readonly bytes: Buffer
-  /** The file ends right after it, with no line break: what a download that was cut short looks like. */
+  /**
+   * The file ends right after it, with no line break: what a download that was cut short looks
+   * like.
+   */
   readonly last: boolean
 }
 
@@ -26,16 +32,18 @@ const backslash = 0x5c
 const closing = 0x5d
 const openBrace = 0x7b
 const closeBrace = 0x7d
-const isBlank = (byte: number) => byte === 0x20 || byte === newline || byte === 0x0d || byte === 0x09
+const isBlank = (byte: number) =>
+  byte === 0x20 || byte === newline || byte === 0x0d || byte === 0x09
 
 /**
- * The rows of the file in order. A file whose first character is `[` is a JSON array, any other has one value a line; a byte
- * order mark, CRLF, blank lines and a last line without a line break are all fine. Throws FormatError where an array is not
- * well-formed between its rows; the rows themselves are not looked into.
+ * The rows of the file in order. A file whose first character is `[` is a JSON array, any other has
+ * one value a line; a byte order mark, CRLF, blank lines and a last line without a line break are
+ * all fine. Throws FormatError where an array is not well-formed between its rows; the rows
+ * themselves are not looked into.
  */
 export async function* scanRows(path: string): AsyncGenerator<RawRow> {
   const chunks = createReadStream(path, { highWaterMark: 2 ** 20 })
-  let split: ((chunk: Buffer) => RawRow[]) & { end(): RawRow[] } | null = null
+  let split: (((chunk: Buffer) => RawRow[]) & { end(): RawRow[] }) | null = null
   let head = Buffer.alloc(0)
   let line = 1
   for await (const chunk of chunks as AsyncIterable<Buffer>) {
@@ -51,7 +59,10 @@ export async function* scanRows(path: string): AsyncGenerator<RawRow> {
     while (start < head.length && isBlank(head[start]!)) if (head[start++] === newline) line++
     if (start === head.length) continue
     refuseOthers(head, path)
-    split = head[start] === opening ? arraySplitter(path, start + 1, line) : lineSplitter(path, start, line)
+    split =
+      head[start] === opening
+        ? arraySplitter(path, start + 1, line)
+        : lineSplitter(path, start, line)
     yield* split(head.subarray(head[start] === opening ? start + 1 : start))
     head = Buffer.alloc(0)
   }
@@ -59,7 +70,12 @@ export async function* scanRows(path: string): AsyncGenerator<RawRow> {
 }
 
 function refuseOthers(head: Buffer, path: string) {
-  const found = head.subarray(0, 4).toString('latin1') === 'PAR1' ? 'Parquet' : head[0] === 0x1f && head[1] === 0x8b ? 'gzip' : null
+  const found =
+    head.subarray(0, 4).toString('latin1') === 'PAR1'
+      ? 'Parquet'
+      : head[0] === 0x1f && head[1] === 0x8b
+        ? 'gzip'
+        : null
   if (found !== null) throw new FormatError(`${path}: expected JSONL or a JSON array, got ${found}`)
 }
 
@@ -70,7 +86,10 @@ function collector(path: string) {
   return {
     add(part: Buffer) {
       size += part.length
-      if (size > maxRowBytes) throw new FormatError(`${path}: a row of more than ${maxRowBytes} bytes; are its line breaks missing?`)
+      if (size > maxRowBytes)
+        throw new FormatError(
+          `${path}: a row of more than ${maxRowBytes} bytes; are its line breaks missing?`,
+        )
       parts.push(part)
     },
     take(): Buffer {
@@ -96,7 +115,7 @@ function lineSplitter(path: string, offset: number, line: number) {
   }
   const push = (chunk: Buffer): RawRow[] => {
     const rows: RawRow[] = []
-    for (let from = 0; ; ) {
+    for (let from = 0; ;) {
       const end = chunk.indexOf(newline, from)
       if (end === -1) {
         held.add(chunk.subarray(from))
@@ -121,7 +140,8 @@ function arraySplitter(path: string, start: number, line: number) {
   let escaped = false
   let needsRow = false // after a comma
   let closed = false
-  const fail = (problem: string) => new FormatError(`${path}: ${problem} on line ${line}, after ${row} rows of a JSON array`)
+  const fail = (problem: string) =>
+    new FormatError(`${path}: ${problem} on line ${line}, after ${row} rows of a JSON array`)
 
   const push = (chunk: Buffer): RawRow[] => {
     const rows: RawRow[] = []
@@ -165,7 +185,8 @@ function arraySplitter(path: string, start: number, line: number) {
   }
   return Object.assign(push, {
     end(): RawRow[] {
-      if (!closed) throw fail('the file ends before the closing bracket; is it cut short?: expected "]"')
+      if (!closed)
+        throw fail('the file ends before the closing bracket; is it cut short?: expected "]"')
       return []
     },
   })

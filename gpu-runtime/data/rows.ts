@@ -1,4 +1,7 @@
-/** Rows of a JSONL file or a JSON array: streamed in order, or read on demand by number. Rows are numbered from 0. */
+/**
+ * Rows of a JSONL file or a JSON array: streamed in order, or read on demand by number. Rows are
+ * numbered from 0.
+ */
 import { open } from 'node:fs/promises'
 import { FormatError } from '../error.ts'
 import { jsonErrorOffset } from '../files/json.ts'
@@ -17,12 +20,19 @@ export type Rows = {
 export const place = (row: number, line?: number): string =>
   line === undefined ? `row ${row} (counted from 0)` : `row ${row} (line ${line})`
 
-/** Every row, parsed, in order; memory holds one row of JSONL or of an array. Throws FormatError at the first that is not JSON. */
+/**
+ * Every row, parsed, in order; memory holds one row of JSONL or of an array. Throws FormatError at
+ * the first that is not JSON.
+ */
 export async function* readRows(path: string): AsyncGenerator<{ row: number; value: unknown }> {
-  for await (const { row, line, bytes, last } of scanRows(path)) yield { row, value: parse(bytes, { path, row, line, last }) }
+  for await (const { row, line, bytes, last } of scanRows(path))
+    yield { row, value: parse(bytes, { path, row, line, last }) }
 }
 
-/** Index the file: 24 bytes a row stay in memory, the rows on disk until they are read. The file must not change while open. */
+/**
+ * Index the file: 24 bytes a row stay in memory, the rows on disk until they are read. The file
+ * must not change while open.
+ */
 export async function openRows(path: string): Promise<Rows> {
   const offsets: number[] = []
   const lengths: number[] = []
@@ -37,7 +47,8 @@ export async function openRows(path: string): Promise<Rows> {
   const file = await open(path, 'r')
   const count = offsets.length
   const check = (i: number) => {
-    if (!Number.isInteger(i) || i < 0 || i >= count) throw new RangeError(`${path}: no row ${i}, there are ${count}`)
+    if (!Number.isInteger(i) || i < 0 || i >= count)
+      throw new RangeError(`${path}: no row ${i}, there are ${count}`)
   }
   return {
     count,
@@ -55,7 +66,10 @@ export async function openRows(path: string): Promise<Rows> {
   }
 }
 
-function parse(bytes: Buffer, { path, row, line, last }: { path: string; row: number; line: number; last: boolean }): unknown {
+function parse(
+  bytes: Buffer,
+  { path, row, line, last }: { path: string; row: number; line: number; last: boolean },
+): unknown {
   let text: string | undefined
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
@@ -66,6 +80,9 @@ function parse(bytes: Buffer, { path, row, line, last }: { path: string; row: nu
     const before = text.slice(0, jsonErrorOffset(text)).split('\n')
     const at = before.length === 1 ? '' : `line ${line + before.length - 1}, `
     const hint = last ? '; the file ends here: is it cut short?' : ''
-    throw new FormatError(`${where}: not JSON at ${at}column ${before.at(-1)!.length + 1}: ${(cause as Error).message}${hint}`, { cause })
+    throw new FormatError(
+      `${where}: not JSON at ${at}column ${before.at(-1)!.length + 1}: ${(cause as Error).message}${hint}`,
+      { cause },
+    )
   }
 }

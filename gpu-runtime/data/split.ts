@@ -12,17 +12,27 @@ export type SplitOptions = {
 }
 
 /**
- * Row numbers: shuffled, then the first `limit`, of which the last are held out. With { limit: 4, testSize: 0.25 } and the
- * order 7 2 9 4 0 …: train [7, 2, 9], test [4]. A fraction leaves at least one row to train on; throws FormatError when there
- * is none, or when testSize as a number takes all.
+ * Row numbers: shuffled, then the first `limit`, of which the last are held out. With { limit: 4,
+ * testSize: 0.25 } and the order 7 2 9 4 0 …: train [7, 2, 9], test [4]. A fraction leaves at least
+ * one row to train on; throws FormatError when there is none, or when testSize as a number takes
+ * all.
  */
-export function split(count: number, { shuffle, seed, limit, testSize }: SplitOptions): { train: number[]; test: number[] } {
-  const order = shuffle ? [...stream(seed, 'data/split').shuffle(count)] : Array.from({ length: count }, (_, i) => i)
+export function split(
+  count: number,
+  { shuffle, seed, limit, testSize }: SplitOptions,
+): { train: number[]; test: number[] } {
+  const order = shuffle
+    ? [...stream(seed, 'data/split').shuffle(count)]
+    : Array.from({ length: count }, (_, i) => i)
   const rows = order.slice(0, limit ?? count)
   if (rows.length === 0) throw new FormatError('the dataset has no rows, expected at least one')
   if (testSize < 0 || (testSize >= 1 && !Number.isInteger(testSize)))
-    throw new FormatError(`testSize is ${testSize}, expected a fraction below 1 or a whole number of rows`)
-  const held = testSize < 1 ? Math.min(Math.ceil(rows.length * testSize), rows.length - 1) : testSize
-  if (held >= rows.length) throw new FormatError(`testSize ${testSize} of ${rows.length} rows leaves none to train on`)
+    throw new FormatError(
+      `testSize is ${testSize}, expected a fraction below 1 or a whole number of rows`,
+    )
+  const held =
+    testSize < 1 ? Math.min(Math.ceil(rows.length * testSize), rows.length - 1) : testSize
+  if (held >= rows.length)
+    throw new FormatError(`testSize ${testSize} of ${rows.length} rows leaves none to train on`)
   return { train: rows.slice(0, rows.length - held), test: rows.slice(rows.length - held) }
 }

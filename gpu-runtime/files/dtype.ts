@@ -1,4 +1,7 @@
-/** The element types of safetensors, and the 16-bit floats that JavaScript has no arithmetic for. Little-endian hosts only. */
+/**
+ * The element types of safetensors, and the 16-bit floats that JavaScript has no arithmetic for.
+ * Little-endian hosts only.
+ */
 
 /** Bytes per element. */
 export const dtypeBytes = {
@@ -24,7 +27,10 @@ export type Dtype = keyof typeof dtypeBytes
 export const isDtype = (name: unknown): name is Dtype =>
   typeof name === 'string' && Object.hasOwn(dtypeBytes, name)
 
-/** Round to the nearest bfloat16, ties to even; NaN stays NaN, and what is too large becomes infinite. Returns the bits. */
+/**
+ * Round to the nearest bfloat16, ties to even; NaN stays NaN, and what is too large becomes
+ * infinite. Returns the bits.
+ */
 export function toBf16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   return Uint16Array.from(bits, (b) => {

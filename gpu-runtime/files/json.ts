@@ -2,7 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { FormatError } from '../error.ts'
 
-/** The parsed file, or undefined where it does not exist. Throws FormatError when it is not JSON. */
+/**
+ * The parsed file, or undefined where it does not exist. Throws FormatError when it is not JSON.
+ */
 export async function readJsonIfPresent(path: string): Promise<unknown> {
   let text: string
   try {
@@ -18,7 +20,10 @@ export async function readJsonIfPresent(path: string): Promise<unknown> {
   }
 }
 
-/** The first key that occurs twice in the outermost object of a valid JSON text, or null. JSON.parse keeps only the last one. */
+/**
+ * The first key that occurs twice in the outermost object of a valid JSON text, or null. JSON.parse
+ * keeps only the last one.
+ */
 export function duplicateKey(text: string): string | null {
   const keys = new Set<string>()
   let depth = 0
@@ -35,10 +40,14 @@ export function duplicateKey(text: string): string | null {
 }
 
 const blank = /[ \t\r\n]*/y
+// oxlint-disable-next-line no-control-regex -- JSON text may not hold control characters
 const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
 const scalar = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.+-])/y
 
-/** Where an invalid JSON text goes wrong, as an offset into it; V8 says so in some of its messages only. */
+/**
+ * Where an invalid JSON text goes wrong, as an offset into it; V8 says so in some of its messages
+ * only.
+ */
 export function jsonErrorOffset(text: string): number {
   let at = 0
   const take = (pattern: RegExp): boolean => {
@@ -48,7 +57,7 @@ export function jsonErrorOffset(text: string): number {
     return found
   }
   const closers: string[] = []
-  for (let expectsValue = true; ; ) {
+  for (let expectsValue = true; ;) {
     take(blank)
     if (expectsValue) {
       const opened = text[at]

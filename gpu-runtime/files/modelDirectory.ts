@@ -1,4 +1,7 @@
-/** A model in Hugging Face layout: config.json and its weights, in one safetensors file or in shards with an index. */
+/**
+ * A model in Hugging Face layout: config.json and its weights, in one safetensors file or in shards
+ * with an index.
+ */
 import { readdir, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { FormatError } from '../error.ts'
@@ -17,13 +20,18 @@ export type ModelDirectory = {
 const single = 'model.safetensors'
 const index = 'model.safetensors.index.json'
 
-/** Open a model: reads config.json and the headers, no weights. Throws FormatError naming the file that is missing or wrong. */
+/**
+ * Open a model: reads config.json and the headers, no weights. Throws FormatError naming the file
+ * that is missing or wrong.
+ */
 export async function openModel(path: string): Promise<ModelDirectory> {
   const directory = resolve(path)
   const files = await list(directory)
   const config = await readJsonIfPresent(join(directory, 'config.json'))
-  if (config === undefined) throw new FormatError(`${directory}: no config.json; expected a model in Hugging Face layout`)
-  if (files.includes(single)) return { directory, config, tensors: (await readHeader(join(directory, single))).tensors }
+  if (config === undefined)
+    throw new FormatError(`${directory}: no config.json; expected a model in Hugging Face layout`)
+  if (files.includes(single))
+    return { directory, config, tensors: (await readHeader(join(directory, single))).tensors }
   const shards = await readJsonIfPresent(join(directory, index))
   if (shards === undefined) {
     const others = files.filter((file) => /\.(bin|pth?|gguf|h5|safetensors)$/.test(file))
@@ -36,7 +44,8 @@ export async function openModel(path: string): Promise<ModelDirectory> {
 async function list(directory: string): Promise<string[]> {
   const info = await stat(directory).catch(() => null)
   if (info === null) throw new FormatError(`${directory}: no such directory`)
-  if (!info.isDirectory()) throw new FormatError(`${directory}: expected a directory in Hugging Face layout, got a file`)
+  if (!info.isDirectory())
+    throw new FormatError(`${directory}: expected a directory in Hugging Face layout, got a file`)
   return (await readdir(directory)).toSorted()
 }
 
@@ -50,7 +59,9 @@ async function readShards(directory: string, json: unknown): Promise<Map<string,
   const tensors = new Map<string, TensorInfo>()
   for (const [name, file] of Object.entries(files)) {
     if (typeof file !== 'string' || !isInside(directory, file))
-      throw new FormatError(`${where}: tensor "${name}" is in ${JSON.stringify(file)}, expected a file inside the directory`)
+      throw new FormatError(
+        `${where}: tensor "${name}" is in ${JSON.stringify(file)}, expected a file inside the directory`,
+      )
     if (!headers.has(file)) headers.set(file, await readShard(join(directory, file), where))
     const tensor = headers.get(file)!.tensors.get(name)
     if (tensor === undefined) throw new FormatError(`${where}: tensor "${name}" is not in ${file}`)
@@ -64,7 +75,9 @@ async function readShard(path: string, where: string): Promise<Header> {
     return await readHeader(path)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
-    throw new FormatError(`${where}: names ${path}, which is missing; is the download complete?`, { cause })
+    throw new FormatError(`${where}: names ${path}, which is missing; is the download complete?`, {
+      cause,
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * The safetensors format: 8 bytes of header length, a JSON header that gives each tensor's dtype, shape and byte range, then
- * the bytes. Read with the checks of the reference implementation (the ranges cover the file without overlap or hole).
+ * The safetensors format: 8 bytes of header length, a JSON header that gives each tensor's dtype,
+ * shape and byte range, then the bytes. Read with the checks of the reference implementation (the
+ * ranges cover the file without overlap or hole).
  */
 import { open, type FileHandle } from 'node:fs/promises'
 import { resolve } from 'node:path'
@@ -28,19 +29,27 @@ export type Header = {
 /** The limit of the reference implementation. */
 const maxHeaderBytes = 100_000_000
 
-/** Read and check the header; the tensors' bytes stay on disk. Throws FormatError for anything a reader could misread. */
+/**
+ * Read and check the header; the tensors' bytes stay on disk. Throws FormatError for anything a
+ * reader could misread.
+ */
 export async function readHeader(path: string): Promise<Header> {
   const file = resolve(path)
   const handle = await open(file, 'r')
   try {
     const { size } = await handle.stat()
-    if (size < 8) throw new FormatError(`${path}: ${size} bytes, expected at least the 8 of the header length`)
+    if (size < 8)
+      throw new FormatError(`${path}: ${size} bytes, expected at least the 8 of the header length`)
     const length = (await readFully(handle, 0, 8, path)).readBigUInt64LE()
     if (length > maxHeaderBytes)
-      throw new FormatError(`${path}: header of ${length} bytes, expected at most ${maxHeaderBytes}; is this a safetensors file?`)
+      throw new FormatError(
+        `${path}: header of ${length} bytes, expected at most ${maxHeaderBytes}; is this a safetensors file?`,
+      )
     const start = 8 + Number(length)
     if (start > size)
-      throw new FormatError(`${path}: header ends at byte ${start}, but the file has ${size}; it is cut short`)
+      throw new FormatError(
+        `${path}: header ends at byte ${start}, but the file has ${size}; it is cut short`,
+      )
     return parseHeader(await readFully(handle, 8, start - 8, path), { path, file, start, size })
   } finally {
     await handle.close()
@@ -56,7 +65,9 @@ function parseHeader(bytes: Uint8Array, { path, file, start, size }: Place): Hea
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
     json = JSON.parse(text)
   } catch (cause) {
-    throw new FormatError(`${path}: the header is not JSON in UTF-8: ${(cause as Error).message}`, { cause })
+    throw new FormatError(`${path}: the header is not JSON in UTF-8: ${(cause as Error).message}`, {
+      cause,
+    })
   }
   if (!isObject(json)) throw new FormatError(`${path}: expected the header to be a JSON object`)
   const twice = duplicateKey(text)
@@ -72,12 +83,17 @@ function parseHeader(bytes: Uint8Array, { path, file, start, size }: Place): Hea
   let end = start
   for (const tensor of tensors.toSorted((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
     if (tensor.offset < end)
-      throw new FormatError(`${path}: tensor "${tensor.name}" starts at byte ${tensor.offset}, inside another that ends at ${end}`)
+      throw new FormatError(
+        `${path}: tensor "${tensor.name}" starts at byte ${tensor.offset}, inside another that ends at ${end}`,
+      )
     if (tensor.offset > end)
-      throw new FormatError(`${path}: bytes ${end} to ${tensor.offset}, before tensor "${tensor.name}", belong to no tensor`)
+      throw new FormatError(
+        `${path}: bytes ${end} to ${tensor.offset}, before tensor "${tensor.name}", belong to no tensor`,
+      )
     end = tensor.offset + tensor.bytes
   }
-  if (end !== size) throw new FormatError(`${path}: the tensors end at byte ${end}, but the file has ${size}`)
+  if (end !== size)
+    throw new FormatError(`${path}: the tensors end at byte ${end}, but the file has ${size}`)
   return { tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])), metadata }
 }
 
@@ -92,10 +108,15 @@ function parseTensor(name: string, entry: unknown, { path, file, start, size }: 
   if (!isObject(entry)) throw fail('is not described by an object')
   const { dtype, shape, data_offsets: offsets } = entry
   if (!isDtype(dtype))
-    throw fail(`has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(dtypeBytes).join(', ')}`)
-  if (!isCounts(shape)) throw fail(`has shape ${JSON.stringify(shape)}, expected non-negative integers`)
+    throw fail(
+      `has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(dtypeBytes).join(', ')}`,
+    )
+  if (!isCounts(shape))
+    throw fail(`has shape ${JSON.stringify(shape)}, expected non-negative integers`)
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!)
-    throw fail(`has data_offsets ${JSON.stringify(offsets)}, expected [begin, end] with begin <= end`)
+    throw fail(
+      `has data_offsets ${JSON.stringify(offsets)}, expected [begin, end] with begin <= end`,
+    )
   const [begin, end] = offsets as [number, number]
   if (start + end > size) throw fail(`ends at byte ${start + end}, but the file has ${size}`)
   const expected = shape.reduce((product, n) => product * n, dtypeBytes[dtype])
@@ -104,7 +125,10 @@ function parseTensor(name: string, entry: unknown, { path, file, start, size }: 
   return { name, dtype, shape, file, offset: start + begin, bytes: end - begin }
 }
 
-/** The tensor's values as float32: F32 as it is, F16 and BF16 widened (exact). Throws FormatError for other dtypes. */
+/**
+ * The tensor's values as float32: F32 as it is, F16 and BF16 widened (exact). Throws FormatError
+ * for other dtypes.
+ */
 export async function readTensor(info: TensorInfo): Promise<Float32Array> {
   const widen = {
     F32: (bytes: ArrayBuffer) => new Float32Array(bytes),
@@ -112,7 +136,9 @@ export async function readTensor(info: TensorInfo): Promise<Float32Array> {
     BF16: (bytes: ArrayBuffer) => fromBf16(new Uint16Array(bytes)),
   }[info.dtype as string]
   if (widen === undefined)
-    throw new FormatError(`${info.file}: tensor "${info.name}" is ${info.dtype}, expected F32, F16 or BF16`)
+    throw new FormatError(
+      `${info.file}: tensor "${info.name}" is ${info.dtype}, expected F32, F16 or BF16`,
+    )
   return widen(await readBytes(info))
 }
 
@@ -127,11 +153,22 @@ export async function readBytes(info: TensorInfo): Promise<ArrayBuffer> {
 }
 
 /** One `read` returns at most 2^31 − 1 bytes, and may return fewer than asked. */
-async function readFully(handle: FileHandle, offset: number, length: number, path: string): Promise<Buffer<ArrayBuffer>> {
+async function readFully(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  path: string,
+): Promise<Buffer<ArrayBuffer>> {
   const bytes = Buffer.from(new ArrayBuffer(length))
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 2 ** 30), offset + done)
-    if (bytesRead === 0) throw new FormatError(`${path}: ends at byte ${offset + done}, expected ${offset + length}`)
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await handle.read(
+      bytes,
+      done,
+      Math.min(length - done, 2 ** 30),
+      offset + done,
+    )
+    if (bytesRead === 0)
+      throw new FormatError(`${path}: ends at byte ${offset + done}, expected ${offset + length}`)
     done += bytesRead
   }
   return bytes
@@ -141,13 +178,17 @@ export type NewTensor = {
   readonly name: string
   readonly dtype: 'F32' | 'BF16' | 'F16' | 'I64' | 'U8'
   readonly shape: readonly number[]
-  /** The elements, or their bits; a Float32Array for BF16 or F16 is rounded to nearest, ties to even. */
+  /**
+   * The elements, or their bits; a Float32Array for BF16 or F16 is rounded to nearest, ties to
+   * even.
+   */
   readonly data: Float32Array | Float16Array | Uint16Array | BigInt64Array | Uint8Array
 }
 
 /**
- * Write a file, whole or not at all. The same tensors and metadata give the same bytes, in whatever order they come: as the
- * reference implementation, by element size (so that each tensor is aligned to its own), then by name.
+ * Write a file, whole or not at all. The same tensors and metadata give the same bytes, in whatever
+ * order they come: as the reference implementation, by element size (so that each tensor is aligned
+ * to its own), then by name.
  */
 export async function writeSafetensors(
   path: string,
@@ -155,22 +196,29 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const sorted = tensors.toSorted(
-    (a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+    (a, b) =>
+      dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   )
   const entries: [string, unknown][] = []
   if (Object.keys(metadata).length > 0)
-    entries.push(['__metadata__', Object.fromEntries(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1)))])
+    entries.push([
+      '__metadata__',
+      Object.fromEntries(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    ])
   const chunks: Uint8Array[] = []
   const names = new Set(['__metadata__'])
   let end = 0
   for (const tensor of sorted) {
     const { name, dtype, shape } = tensor
-    if (names.has(name)) throw new Error(`${path}: tensor "${name}" given twice, or a reserved name`)
+    if (names.has(name))
+      throw new Error(`${path}: tensor "${name}" given twice, or a reserved name`)
     names.add(name)
     const bytes = bytesOf(tensor)
     const expected = shape.reduce((product, n) => product * n, dtypeBytes[dtype])
     if (bytes.byteLength !== expected)
-      throw new Error(`${path}: tensor "${name}" has ${bytes.byteLength} bytes, expected ${expected} for ${dtype} [${shape.join(', ')}]`)
+      throw new Error(
+        `${path}: tensor "${name}" has ${bytes.byteLength} bytes, expected ${expected} for ${dtype} [${shape.join(', ')}]`,
+      )
     entries.push([name, { dtype, shape, data_offsets: [end, (end += expected)] }])
     chunks.push(bytes)
   }
@@ -186,9 +234,11 @@ export async function writeSafetensors(
 
 function bytesOf({ dtype, data }: NewTensor): Uint8Array {
   const elements =
-    data instanceof Float32Array && dtype === 'BF16' ? toBf16(data)
-    : data instanceof Float32Array && dtype === 'F16' ? new Float16Array(data)
-    : data
+    data instanceof Float32Array && dtype === 'BF16'
+      ? toBf16(data)
+      : data instanceof Float32Array && dtype === 'F16'
+        ? new Float16Array(data)
+        : data
   return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength)
 }
 

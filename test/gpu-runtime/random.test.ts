@@ -6,7 +6,10 @@ test('Philox4x32-10 gives the known answers of Random123', () => {
   // kat_vectors of Random123 1.14, lines "philox4x32 10"
   assert.deepEqual(philox([0, 0, 0, 0], [0, 0]), [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8])
   const ones = 0xffffffff
-  assert.deepEqual(philox([ones, ones, ones, ones], [ones, ones]), [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd])
+  assert.deepEqual(
+    philox([ones, ones, ones, ones], [ones, ones]),
+    [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd],
+  )
   assert.deepEqual(
     philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0]),
     [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
@@ -22,7 +25,8 @@ test('a number depends on seed, path, kind and counter, not on what was drawn be
   })
   assert.deepEqual(backward.reverse(), forward)
   assert.equal(new Set(forward.flat()).size, 18)
-  for (const other of [stream(43, 'lora/q_proj'), stream(42, 'lora/k_proj')]) assert.notEqual(other.uint32(0), a.uint32(0))
+  for (const other of [stream(43, 'lora/q_proj'), stream(42, 'lora/k_proj')])
+    assert.notEqual(other.uint32(0), a.uint32(0))
   assert.notEqual(a.uint32(4 * 2 ** 32), a.uint32(0)) // the counter's high word is used
 })
 
@@ -51,7 +55,10 @@ test('uniform numbers are in [0, 1) with mean 1/2 and variance 1/12; normal ones
 
 test('a shuffle is a permutation, and each element is equally often first', () => {
   const order = stream(1, 'rows').shuffle(1000)
-  assert.deepEqual(order.toSorted(), Int32Array.from({ length: 1000 }, (_, i) => i))
+  assert.deepEqual(
+    order.toSorted(),
+    Int32Array.from({ length: 1000 }, (_, i) => i),
+  )
   assert.deepEqual([...stream(1, 'rows').shuffle(0)], [])
   const counts = [0, 0, 0, 0]
   for (let seed = 0; seed < 4000; seed++) counts[stream(seed, 'rows').shuffle(4)[0]!]!++
@@ -61,5 +68,8 @@ test('a shuffle is a permutation, and each element is equally often first', () =
 
 test('integers below n take every value', () => {
   const random = stream(3, 'below')
-  assert.deepEqual([...new Set(Array.from({ length: 200 }, (_, i) => random.below(6, i)))].toSorted(), [0, 1, 2, 3, 4, 5])
+  assert.deepEqual(
+    [...new Set(Array.from({ length: 200 }, (_, i) => random.below(6, i)))].toSorted(),
+    [0, 1, 2, 3, 4, 5],
+  )
 })

@@ -26,16 +26,18 @@ os.environ |= {'HF_HUB_OFFLINE': '1', 'TOKENIZERS_PARALLELISM': 'false'}
 sys.dont_write_bytecode = True
 
 from lm_eval.models.huggingface import HFLM
-from transformers import AutoTokenizer, LlamaConfig
+from transformers import LlamaConfig, PreTrainedTokenizerFast
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from trl.data_utils import extract_prompt, maybe_apply_chat_template
 from trl.experimental.orpo import ORPOTrainer
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get('ODDSMITH_SHARED', HERE.parent.parent.parent / 'shared'))
+# Not AutoTokenizer: for SmolLM2 it takes transformers 5's GPT2Tokenizer, which builds its own pre-tokenizer and so ignores the
+# Digits step of tokenizer.json that the model was trained with.
 TOKENIZERS = {
-    'smollm2': AutoTokenizer.from_pretrained(os.environ['ODDSMITH_SMOLLM2']),
-    'stories260K': AutoTokenizer.from_pretrained(SHARED / 'data/stories260K/hf-derived'),
+    'smollm2': PreTrainedTokenizerFast.from_pretrained(os.environ['ODDSMITH_SMOLLM2']),
+    'stories260K': PreTrainedTokenizerFast.from_pretrained(SHARED / 'data/stories260K/hf-derived'),
 }
 LLAMA3 = {'rope_type': 'llama3', 'low_freq_factor': 1.0, 'high_freq_factor': 4.0, 'original_max_position_embeddings': 8192}
 CONFIGS = {
@@ -97,7 +99,7 @@ def requests(name):
 
 
 reference = {
-    'versions': {name: version(name) for name in ('torch', 'transformers', 'trl', 'lm_eval')},
+    'versions': {name: version(name) for name in ('torch', 'transformers', 'tokenizers', 'trl', 'lm_eval')},
     'frequencies': {name: frequencies(config) for name, config in CONFIGS.items()},
     'pairs': {'columns': ['row', 'prompt', 'chosen', 'rejected', 'sha256'], 'rows': pairs()},
     'requests': {name: requests(name) for name in TOKENIZERS},

@@ -5,38 +5,51 @@ import type { Message } from '../../text/chatTemplate.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The columns of row `row` of `task`; every reader throws FormatError with the row, the column, and what was expected. */
+/**
+ * The columns of row `row` of `task`; every reader throws FormatError with the row, the column, and
+ * what was expected.
+ */
 export function columns(value: unknown, row: number, task: string) {
   const fail = (problem: string) => new FormatError(`${task}: ${place(row)}: ${problem}`)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('expected an object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw fail('expected an object')
   const json = value as Json
   const get = (name: string): unknown => {
-    if (json[name] === undefined) throw fail(`no column ${name}; found ${Object.keys(json).join(', ') || 'none'}`)
+    if (json[name] === undefined)
+      throw fail(`no column ${name}; found ${Object.keys(json).join(', ') || 'none'}`)
     return json[name]
   }
   return {
     fail,
     text(name: string): string {
       const found = get(name)
-      if (typeof found !== 'string' || found === '') throw fail(`${name} is ${JSON.stringify(found)}, expected text`)
+      if (typeof found !== 'string' || found === '')
+        throw fail(`${name} is ${JSON.stringify(found)}, expected text`)
       return found
     },
     texts: (name: string): string[] => texts(get(name), name, fail),
-    /** A column { text: […], label: […] } and the `answerKey` that is one of its labels, as the ARC family has them. */
+    /**
+     * A column { text: […], label: […] } and the `answerKey` that is one of its labels, as the ARC
+     * family has them.
+     */
     labelled(name: string): { choices: string[]; gold: number } {
       const found = get(name) as Json | null
       const choices = texts(found?.text, `${name}.text`, fail)
       const labels = texts(found?.label, `${name}.label`, fail)
-      if (labels.length !== choices.length) throw fail(`${name} has ${choices.length} texts and ${labels.length} labels`)
+      if (labels.length !== choices.length)
+        throw fail(`${name} has ${choices.length} texts and ${labels.length} labels`)
       const key = String(get('answerKey')).trim()
       const gold = labels.indexOf(key)
-      if (gold === -1) throw fail(`answerKey is ${JSON.stringify(key)}, expected one of ${labels.join(', ')}`)
+      if (gold === -1)
+        throw fail(`answerKey is ${JSON.stringify(key)}, expected one of ${labels.join(', ')}`)
       return { choices, gold }
     },
     messages(name: string): Message[] {
       const found = get(name)
       if (!Array.isArray(found) || found.length === 0 || !found.every(isMessage))
-        throw fail(`${name} is ${JSON.stringify(found).slice(0, 80)}, expected a list of { role, content }`)
+        throw fail(
+          `${name} is ${JSON.stringify(found).slice(0, 80)}, expected a list of { role, content }`,
+        )
       return found
     },
     /** An index into `choices`. */
@@ -55,7 +68,13 @@ const isMessage = (value: unknown): value is Message => {
 }
 
 function texts(value: unknown, name: string, fail: (problem: string) => Error): string[] {
-  if (!Array.isArray(value) || value.length < 2 || value.some((item) => typeof item !== 'string' || item === ''))
-    throw fail(`${name} is ${JSON.stringify(value)?.slice(0, 80)}, expected a list of at least two texts`)
+  if (
+    !Array.isArray(value) ||
+    value.length < 2 ||
+    value.some((item) => typeof item !== 'string' || item === '')
+  )
+    throw fail(
+      `${name} is ${JSON.stringify(value)?.slice(0, 80)}, expected a list of at least two texts`,
+    )
   return value as string[]
 }

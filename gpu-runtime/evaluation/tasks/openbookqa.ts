@@ -1,6 +1,6 @@
 /**
- * OpenBookQA (Mihaylov et al. 2018), as lm-evaluation-harness asks it, without examples: the stem as it is, which each
- * choice completes.
+ * OpenBookQA (Mihaylov et al. 2018), as lm-evaluation-harness asks it, without examples: the stem
+ * as it is, which each choice completes.
  *
  *     … they decide the best way to save money is to| quit eating lunch out
  */

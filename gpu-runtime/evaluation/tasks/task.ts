@@ -7,12 +7,18 @@ export type Document = {
   readonly choices: readonly string[]
   /** Index of the right choice. */
   readonly gold: number
-  /** What acc_norm divides each log-likelihood by: Unicode code points of the choice without its delimiter. */
+  /**
+   * What acc_norm divides each log-likelihood by: Unicode code points of the choice without its
+   * delimiter.
+   */
   readonly lengths: readonly number[]
 }
 
 export type Task = {
-  /** Throws FormatError with the row when it has not the task's columns. `row` is 0-based; `text` is the model's. */
+  /**
+   * Throws FormatError with the row when it has not the task's columns. `row` is 0-based; `text` is
+   * the model's.
+   */
   document(value: unknown, row: number, text: Text): Document
 }
 

@@ -1,6 +1,7 @@
 /**
- * The embedded benchmark: rows { messages, choices, gold } of the demo's language, asked in the model's own chat
- * format. With a chat template there is no delimiter: the choice stands where the answer would begin.
+ * The embedded benchmark: rows { messages, choices, gold } of the demo's language, asked in the
+ * model's own chat format. With a chat template there is no delimiter: the choice stands where the
+ * answer would begin.
  *
  *     <|im_start|>user⏎Eve, which is bigger, the ant or the horse?<|im_end|>⏎<|im_start|>assistant⏎|the horse
  */

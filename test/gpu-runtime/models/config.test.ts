@@ -5,7 +5,9 @@ import test from 'node:test'
 import { inverseFrequencies, parseConfig } from '#gpu-runtime/models/config.ts'
 
 type Reference = { frequencies: Record<string, { config: object; inverse: number[] }> }
-const { frequencies } = JSON.parse(await readFile(join(import.meta.dirname, '../reference.json'), 'utf8')) as Reference
+const { frequencies } = JSON.parse(
+  await readFile(join(import.meta.dirname, '../reference.json'), 'utf8'),
+) as Reference
 
 const least = {
   model_type: 'llama',
@@ -35,7 +37,12 @@ test('absent fields have the defaults of transformers, and head_dim is derived',
 })
 
 test('the old and the new form of rotary settings mean the same', () => {
-  const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 }
+  const scaling = {
+    factor: 8,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  }
   const forms = [
     { rope_theta: 5e5, rope_scaling: { rope_type: 'llama3', ...scaling } },
     { rope_theta: 5e5, rope_scaling: { type: 'llama3', ...scaling } },
@@ -43,11 +50,21 @@ test('the old and the new form of rotary settings mean the same', () => {
   ].map((rope) => parseConfig({ ...least, ...rope }, 'config.json').rope)
   const expected = {
     theta: 5e5,
-    scaling: { type: 'llama3', factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalMaxPositions: 8192 },
+    scaling: {
+      type: 'llama3',
+      factor: 8,
+      lowFrequencyFactor: 1,
+      highFrequencyFactor: 4,
+      originalMaxPositions: 8192,
+    },
   }
   for (const rope of forms) assert.deepEqual(rope, expected)
-  const plain = [{ rope_theta: 1e5, rope_scaling: null }, { rope_parameters: { rope_theta: 1e5, rope_type: 'default' } }]
-  for (const rope of plain) assert.deepEqual(parseConfig({ ...least, ...rope }, '').rope, { theta: 1e5, scaling: null })
+  const plain = [
+    { rope_theta: 1e5, rope_scaling: null },
+    { rope_parameters: { rope_theta: 1e5, rope_type: 'default' } },
+  ]
+  for (const rope of plain)
+    assert.deepEqual(parseConfig({ ...least, ...rope }, '').rope, { theta: 1e5, scaling: null })
 })
 
 test('ids of BOS and EOS are read as a number, a list, or null', () => {
@@ -65,7 +82,10 @@ for (const [name, { config, inverse }] of Object.entries(frequencies))
     const ours = inverseFrequencies(parseConfig(config, name))
     assert.equal(ours.length, inverse.length)
     for (const [i, expected] of inverse.entries())
-      assert.ok(Math.abs(ours[i]! - expected) <= 2e-6 * expected, `${i}: ${ours[i]} for ${expected}`)
+      assert.ok(
+        Math.abs(ours[i]! - expected) <= 2e-6 * expected,
+        `${i}: ${ours[i]} for ${expected}`,
+      )
   })
 
 const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 }
@@ -84,13 +104,25 @@ const refused: [fields: object | null, message: RegExp][] = [
   [{ attention_bias: true }, /attention_bias is true, expected false/],
   [{ mlp_bias: true }, /mlp_bias is true, expected false/],
   [{ hidden_act: 'gelu' }, /hidden_act is "gelu", expected "silu"/],
-  [{ quantization_config: { quant_method: 'gptq' } }, /quantization_config is set; expected a model with float weights/],
-  [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope type is "linear" \(rope_scaling\), expected "default" or "llama3"/],
+  [
+    { quantization_config: { quant_method: 'gptq' } },
+    /quantization_config is set; expected a model with float weights/,
+  ],
+  [
+    { rope_scaling: { type: 'linear', factor: 2 } },
+    /rope type is "linear" \(rope_scaling\), expected "default" or "llama3"/,
+  ],
   [{ rope_parameters: { rope_type: 'yarn' } }, /rope type is "yarn" \(rope_parameters\)/],
   [{ rope_scaling: 'llama3' }, /rope_scaling is "llama3", expected an object/],
   [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor is 0.5, expected 1/],
-  [{ rope_scaling: { ...llama3, factor: undefined } }, /rope_scaling: factor is missing, expected a positive number/],
-  [{ rope_scaling: { ...llama3, low_freq_factor: 4 } }, /high_freq_factor 4 is not above low_freq_factor 4/],
+  [
+    { rope_scaling: { ...llama3, factor: undefined } },
+    /rope_scaling: factor is missing, expected a positive number/,
+  ],
+  [
+    { rope_scaling: { ...llama3, low_freq_factor: 4 } },
+    /high_freq_factor 4 is not above low_freq_factor 4/,
+  ],
   [{ eos_token_id: [2, 'x'] }, /eos_token_id is \[2,"x"\], expected a token id or a list of them/],
 ]
 for (const [fields, message] of refused)
