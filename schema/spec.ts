@@ -80,7 +80,7 @@ export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string()
 export const Engine = z.object({
   recompute: z.enum(['NONE', 'ATTENTION', 'LAYER']).default('ATTENTION'),
   /** Tokens that one call of the engine may hold; physical batching never changes the loss. */
-  tokenBudget: count.min(16).default(2048),
+  tokenBudget: count.min(16).default(1024),
   /** Threads of the engine; null for the number of cores. */
   threads: count.max(256).nullable().default(null),
 })

@@ -22,6 +22,8 @@ export type Pretraining = {
   /** Token sequences of step 1, 2, ...; every token but a sequence's first is predicted. */
   readonly batch: (step: number) => readonly (readonly number[])[]
   readonly recipe: Recipe
+  /** Standard deviation of the matrices at the start. */
+  readonly deviation: number
   readonly seed: number
 }
 
@@ -45,22 +47,20 @@ function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly 
   }
 }
 
-/** GPT-2's start: normal with sd 0.02, norms 1, projections back into the stream scaled down by √(2 · layers). */
-function start(config: LlamaConfig, { attributes, shape }: Tensor<'trainable'>, seed: number): Float32Array {
-  const { name } = attributes
+/** Normal with the given deviation; norms start at 1. */
+function start({ attributes: { name }, shape }: Tensor<'trainable'>, deviation: number, seed: number): Float32Array {
   const size = shape.reduce<number>((a, d) => a * (d as number), 1)
   if (shape.length === 1) return new Float32Array(size).fill(1)
   const random = noise(seed, `init/${name}`)
-  const scale = /(o_proj|down_proj)\.weight$/.test(name) ? 0.02 / Math.sqrt(2 * config.layers) : 0.02
-  return Float32Array.from({ length: size }, (_, i) => random.normal(i) * scale)
+  return Float32Array.from({ length: size }, (_, i) => random.normal(i) * deviation)
 }
 
 /** Yields the loss of every step, in nats a token; returns the trained tensors under their checkpoint names. */
-export async function* pretrain({ config, engine, steps, batch, recipe, seed }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
+export async function* pretrain({ config, engine, steps, batch, recipe, deviation, seed }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
   const { emitted, trainables } = program(config)
   const session = await engine.open(emitted)
   const optimizer = await AdamW.open(engine, { ...adamDefaults, beta2: 0.99, weightDecay: recipe.weightDecay, maxGradNorm: recipe.maxGradNorm })
-  const initial = trainables.map((t) => start(config, t as Tensor<'trainable'>, seed))
+  const initial = trainables.map((t) => start(t as Tensor<'trainable'>, deviation, seed))
   const flat = new Float32Array(emitted.parameters)
   initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
   await engine.write('trainables', flat)
