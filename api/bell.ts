@@ -42,7 +42,7 @@ export async function openBell(url: string): Promise<Bell> {
     const again = () => {
       if (closed || broken) return
       broken = true
-      retry = setTimeout(() => connect().catch(again), 500)
+      retry = setTimeout(() => void connect().catch(again), 500)
     }
     next.on('error', again)
     next.on('end', again)

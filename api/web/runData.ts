@@ -43,8 +43,8 @@ async function readLog(ctx: Pick<Context, 'db'>, runId: string): Promise<Line[]>
   return rows.reverse().map(({ at, source, type, body }) => ({
     at,
     source: source.toLowerCase(),
-    level: type === 'failed' ? 'error' : String(body['level'] ?? 'info'),
-    message: type === 'status' ? `— ${String(body['to']).toLowerCase()}` : String(body['message'] ?? ''),
+    level: type === 'failed' ? 'error' : text(body['level'], 'info'),
+    message: type === 'status' ? `— ${text(body['to'], '').toLowerCase()}` : text(body['message'], ''),
   }))
 }
 
@@ -62,3 +62,5 @@ async function newest<T extends 'progress' | 'started' | 'dataset'>(
     .limit(1)
   return (row?.body ?? null) as EventBody<T> | null
 }
+
+const text = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise)

@@ -8,7 +8,7 @@
  *   round 0    p0→p1  p1→p2  p2→c0  c0→c1  r0→r1    round 1  p2→r0  ·
  */
 import { addDims, mulDims } from '../tensor/dim.ts'
-import { add, concat, input, logSumExpVocabulary, mul, reshape, rows, sub, sum, uniqueRows } from '../tensor/ops.ts'
+import { concat, input, logSumExpVocabulary, mul, reshape, rows, sub, sum, uniqueRows } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { integers, type Feeds } from '../onnx/engine.ts'
 import type { Forward } from './llama.ts'

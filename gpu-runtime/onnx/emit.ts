@@ -213,7 +213,7 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
   }
   Object.keys(program.outputs).forEach((name, i) => finish(name, outputNames[i]!, forwardRoots[i]!.dtype))
   if (program.gradients) {
-    const flat = run(program.gradients, main).map(([name], i) =>
+    const flat = run(program.gradients, main).map(([name]) =>
       writer(main, 'gradients', ranks.get(name!) ?? 0, 'gradient').op('Reshape', [name!, constant([-1], [1], 'int64')])[0]!)
     const [all] = writer(main, 'end', 1, 'gradient').op('Concat', flat, { axis: 0 })
     finish('gradient', all!, 'float32')

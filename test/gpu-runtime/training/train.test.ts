@@ -89,7 +89,7 @@ test('a run that is interrupted and resumed has the curve and, byte for byte, th
   assert.equal(state.step, 7)
   assert.equal(of(first, 'trained').length, 0)
   const second = await collect('tiny', spec, state)
-  const values = (events: TrainEvent[]) => of(events, 'metrics').map(({ step, values: { tokens_per_second: _, ...rest } }) => ({ step, ...rest }))
+  const values = (events: TrainEvent[]) => of(events, 'metrics').map(({ step, values: { tokens_per_second, ...rest } }) => ({ step, timed: tokens_per_second! > 0, ...rest }))
   assert.deepEqual([...values(first), ...values(second)], values(whole))
   assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
 })
