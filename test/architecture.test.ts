@@ -34,7 +34,7 @@ const runtimeRules: Readonly<Record<string, readonly string[]>> = {
   evaluation: ['inference', 'lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   inference: ['lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   lora: ['models', 'onnx', 'tensor', 'files'],
-  models: ['onnx', 'tensor', 'files'],
+  models: ['tensor', 'files'],
   onnx: ['tensor', 'files'],
   data: ['text', 'files'],
   text: ['files'],

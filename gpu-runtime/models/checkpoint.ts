@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { FormatError } from '../error.ts'
 import { openModel } from '../files/modelDirectory.ts'
 import { readTensor, type TensorInfo } from '../files/safetensors.ts'
-import type { StoredWeight } from '../onnx/emit.ts'
+import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { parseConfig, type LlamaConfig } from './config.ts'
 
 export type Checkpoint = {

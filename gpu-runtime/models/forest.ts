@@ -11,7 +11,7 @@
 import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
 import { expand, input, lessOrEqual, reshape, where } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { floats, integers, type Feeds } from '../onnx/engine.ts'
+import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import { inverseFrequencies, type LlamaConfig } from './config.ts'
 
 export type Segment = { readonly ids: readonly number[]; readonly children?: readonly Segment[] }

@@ -10,7 +10,7 @@
 import { addDims, mulDims } from '../tensor/dim.ts'
 import { concat, input, logSumExpVocabulary, mul, reshape, rows, sub, sum, uniqueRows } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { integers, type Feeds } from '../onnx/engine.ts'
+import { integers, type Feeds } from '../tensor/feed.ts'
 import type { Forward } from './llama.ts'
 import type { Layout } from './forest.ts'
 

@@ -15,16 +15,8 @@
 import { is, order, type Body, type Tensor } from '../tensor/tensor.ts'
 import { type Dim, type Shape } from '../tensor/dim.ts'
 import { elementTypes, encodeModel, type Attribute, type ElementType, type Initializer, type Node, type ValueInfo } from './proto.ts'
+import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { rules } from './rules.ts'
-
-/** Where a frozen tensor lies: a byte range of a .safetensors file, mapped by onnxruntime without a copy. */
-export type StoredWeight = {
-  readonly file: string
-  readonly offset: number
-  readonly bytes: number
-  readonly shape: readonly number[]
-  readonly dtype: 'float32' | 'bfloat16' | 'float16'
-}
 
 export type Program = {
   /** Values to return, by name. */

@@ -2,19 +2,10 @@
 import { Worker } from 'node:worker_threads'
 import { evaluate, type Bindings } from '../tensor/dim.ts'
 import type { Emitted } from './emit.ts'
-import type { Feed, Outputs, Request, RunOptions } from './worker.ts'
+import { integers, type Feed, type Feeds } from '../tensor/feed.ts'
+import type { Outputs, Request, RunOptions } from './worker.ts'
 
-export type { Feed, Outputs, RunOptions }
-export type Feeds = Readonly<Record<string, Feed>>
-
-export const floats = (data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed =>
-  ({ data: data instanceof Float32Array ? data : Float32Array.from(data), shape })
-
-export function integers(data: ArrayLike<number>, shape: readonly number[] = [data.length]): Feed {
-  const big = new BigInt64Array(data.length)
-  for (let i = 0; i < data.length; i++) big[i] = BigInt(data[i]!)
-  return { data: big, shape }
-}
+export type { Outputs, RunOptions }
 
 export type Session = {
   /** Throws when a feed is missing or its shape does not fit the graph. Outputs that go to vectors are not returned. */

@@ -4,8 +4,7 @@
  */
 import { parentPort } from 'node:worker_threads'
 import ort from 'onnxruntime-node'
-
-export type Feed = { readonly data: Float32Array | BigInt64Array; readonly shape: readonly number[] }
+import type { Feeds } from '../tensor/feed.ts'
 
 export type RunOptions = {
   /** Input name to the vector that is fed. */
@@ -18,7 +17,7 @@ export type RunOptions = {
 
 export type Request =
   | { readonly type: 'open'; readonly session: number; readonly model: Uint8Array; readonly threads: number }
-  | { readonly type: 'run'; readonly session: number; readonly feeds: Readonly<Record<string, Feed>>; readonly options: RunOptions }
+  | { readonly type: 'run'; readonly session: number; readonly feeds: Feeds; readonly options: RunOptions }
   | { readonly type: 'release'; readonly session: number }
   | { readonly type: 'write'; readonly vector: string; readonly data: Float32Array }
   | { readonly type: 'read'; readonly vector: string }

@@ -3,7 +3,8 @@
  * torch.nn.utils.clip_grad_norm_: a graph of its own, so that moments never travel.
  */
 import { emit, type Emitted } from '../onnx/emit.ts'
-import { floats, type Engine, type Session } from '../onnx/engine.ts'
+import type { Engine, Session } from '../onnx/engine.ts'
+import { floats } from '../tensor/feed.ts'
 import { add, div, input, lessOrEqual, mul, reshape, sqrt, sub, sum, where } from '../tensor/ops.ts'
 
 export type AdamWSettings = {

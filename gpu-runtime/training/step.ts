@@ -7,9 +7,11 @@ import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
 import { llama } from '../models/llama.ts'
 import { logProbabilities, place, predictionCount, type Target } from '../models/predictions.ts'
 import { emit, type Emitted, type Program } from '../onnx/emit.ts'
-import { floats, type Feeds, type Outputs } from '../onnx/engine.ts'
+import type { Outputs } from '../onnx/engine.ts'
+import { floats, type Feeds } from '../tensor/feed.ts'
 import { gradient, type Recompute } from '../tensor/gradient.ts'
 import { constant, input, matmul } from '../tensor/ops.ts'
+import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { LlamaConfig } from '../models/config.ts'
 import { orpo } from './orpo.ts'
@@ -17,14 +19,24 @@ import { orpo } from './orpo.ts'
 /** prompt > { chosen, rejected } */
 const depth = 2
 
-export function stepProgram(config: LlamaConfig, spec: LoraSpec, beta: number, recompute: Recompute): Program {
+export function stepProgram(config: LlamaConfig, spec: LoraSpec, beta: number, recompute: Recompute): Required<Program> {
   const { parts, trainables } = lora(config, spec)
   const forward = llama(config, stream(config, depth), parts)
   const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(logProbabilities(forward), predictionCount, beta)
   // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
   const meanLogits = matmul(forward.hidden, input('meanHeadRow', [config.hidden, 1]))
   const gradients = gradient(new Map([[loss, constant(1)]]), trainables, recompute) as Tensor[]
-  return { outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits }, trainables, gradients }
+  return simplified({ outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits }, trainables, gradients })
+}
+
+function simplified({ outputs, trainables, gradients }: Required<Program>): Required<Program> {
+  const names = Object.keys(outputs)
+  const roots = simplify([...Object.values(outputs), ...gradients])
+  return {
+    outputs: Object.fromEntries(names.map((name, i) => [name, roots[i]!])),
+    trainables,
+    gradients: roots.slice(names.length),
+  }
 }
 
 export const stepGraph = ({ config, weight }: Checkpoint, spec: LoraSpec, beta: number, recompute: Recompute): Emitted =>

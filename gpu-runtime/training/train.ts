@@ -68,7 +68,7 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
   const graph = emit(program, checkpoint.weight)
   const session = await engine.open(graph)
   const evaluation = test.length > 0 && recipe.evalEvery > 0
-    ? await engine.open(emit({ outputs: program.outputs, trainables: program.trainables! }, checkpoint.weight))
+    ? await engine.open(emit({ outputs: program.outputs, trainables: program.trainables }, checkpoint.weight))
     : null
   const optimizer = await AdamW.open(engine, { ...adamDefaults, weightDecay: recipe.weightDecay, maxGradNorm: recipe.maxGradNorm })
   const zeros = () => new Float32Array(graph.parameters)

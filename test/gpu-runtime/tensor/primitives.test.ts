@@ -1,7 +1,8 @@
 /** Every primitive: shapes, gradients against finite differences in float64, ONNX results against the interpreter. */
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
-import { Engine, floats, integers, type Feeds } from '#gpu-runtime/onnx/engine.ts'
+import { Engine } from '#gpu-runtime/onnx/engine.ts'
+import { floats, integers, type Feeds } from '#gpu-runtime/tensor/feed.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { evaluate, size } from '#gpu-runtime/tensor/dim.ts'
 import { gradient } from '#gpu-runtime/tensor/gradient.ts'
