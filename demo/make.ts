@@ -1,10 +1,9 @@
 /**
  * Makes the embedded model: `npm run demo:make` pretrains a tiny Llama from scratch on the demo's language with this project's
- * own engine and writes demo/model/ (about five minutes on two cores). The same seed on the same kind of machine makes the
+ * own engine and writes demo/zoo-334k/ (about three minutes on two cores). The same seed on the same kind of machine makes the
  * same bytes; the committed model came from here.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { Recipe } from '#schema/spec.ts'
 import { toBf16 } from '#gpu-runtime/files/dtype.ts'
 import { writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
@@ -12,13 +11,14 @@ import { parseConfig } from '#gpu-runtime/models/config.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { pretrain } from '#gpu-runtime/training/pretrain.ts'
+import { embedded } from './embedded.ts'
 import { pretrainingDocument, seeded } from './language.ts'
 import { tokenizerConfig, tokenizerJson } from './tokenizer.ts'
 
 const seed = 1
 const steps = 900
 const documentsPerStep = 64
-const directory = fileURLToPath(new URL('model', import.meta.url))
+const directory = embedded.model
 
 const tokenizer = tokenizerJson()
 const configJson = {

@@ -1,8 +1,8 @@
 /** What can be said to the demo on its command line. */
 import { parseArgs } from 'node:util'
-import { fileURLToPath } from 'node:url'
 import { dirname, resolve } from 'node:path'
 import { existsSync } from 'node:fs'
+import { embedded as own } from './embedded.ts'
 
 export const usage = `usage: npm run demo -- [options]
 
@@ -30,8 +30,6 @@ export type Options = {
   /** Nothing was pointed at real input: the embedded model and rows, with a recipe made for them. */
   readonly embedded: boolean
 }
-
-const embeddedFile = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 
 /** Throws with the usage text when an option is not understood. */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options | 'help' {
@@ -63,8 +61,8 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
   const tasks = (values.tasks ?? defaultTasks).split(',').map((t) => t.trim()).filter((t) => t !== '' && t !== 'none')
   const shared = resolve(env.ODDSMITH_SHARED ?? '../shared', 'data/nous-normalised')
   return {
-    model: resolve(values.model ?? embeddedFile('model')),
-    dataset: resolve(values.dataset ?? embeddedFile('preferences.jsonl')),
+    model: resolve(values.model ?? own.model),
+    dataset: resolve(values.dataset ?? own.dataset),
     tasks,
     limit: number('limit', true),
     maxSteps: number('max-steps', true),

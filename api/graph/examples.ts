@@ -6,7 +6,7 @@ mutation Train {
   trainAdapter(
     input: {
       idempotencyKey: "my first run"
-      model: { path: "demo/model" }
+      model: { path: "demo/zoo-334k" }
       dataset: { path: "demo/preferences.jsonl" }
       recipe: { learningRate: 0.001, maxSteps: 60, maxLength: 128, maxPromptLength: 64 }
       evaluate: { tasks: [{ task: who_is_bigger }] }
