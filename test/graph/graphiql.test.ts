@@ -39,6 +39,8 @@ test(
     await page.fill('#key', server.firstKey!)
     await page.click('form.login button')
     await page.getByRole('tab', { name: 'Compare' }).click()
+    // The editor has the tab's text, and knows its operation, a moment after the click.
+    await page.getByText('query Compare').waitFor()
     await page.getByRole('button', { name: /execute query/i }).click()
     await page.getByText('"a run to be seen"').waitFor()
     await page.getByRole('button', { name: /documentation explorer/i }).click()

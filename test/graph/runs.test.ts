@@ -10,6 +10,7 @@ import { install } from './installation.ts'
 const here = await install()
 const { db } = here.ctx
 const { model, dataset } = here.files
+const world = await createWorld(db)
 
 const train = (input: object) =>
   here.ask(
@@ -156,7 +157,6 @@ const cancel = async (id: string) =>
 test('a waiting run is canceled at once, an ended one is a Conflict, and none is NotFound', async () => {
   const { id } = (await train(least())).data.trainAdapter
   assert.deepEqual(await cancel(id), { __typename: 'Run', status: 'CANCELED' })
-  const world = await createWorld(db)
   const ended = await world.run(await world.model('ended'))
   assert.equal((await cancel(ended.id)).__typename, 'Conflict')
   assert.equal((await cancel(randomUUID())).__typename, 'NotFound')
@@ -206,7 +206,6 @@ test('runs come newest first, page by page, none twice and none missing, though 
 })
 
 test('a run shows its curves, progress, events, files, scores and comparison', async () => {
-  const world = await createWorld(db)
   const base = await world.model('stories260K')
   const { id: adapterId, runId } = await world.adapter(base, 'orpo', { status: 'RUNNING' })
   await world.evaluation(runId, { baseModelId: base.id, adapterId: null }, answers(8, 3))
@@ -338,7 +337,6 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
 })
 
 test('what cannot be compared is said', async () => {
-  const world = await createWorld(db)
   const [one, other] = [await world.model('one'), await world.model('other')]
   const compare = async (baseline: object, candidate: object) =>
     await here.ask('mutation ($input: CompareInput!) { compare(input: $input) { __typename } }', {
