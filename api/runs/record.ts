@@ -69,15 +69,18 @@ async function recordMetrics(step: Step, run: Run, body: EventBody<'metrics'>): 
     .onConflictDoUpdate({ target: [metrics.runId, metrics.name, metrics.step], set: { value: sql`excluded.value` } })
 }
 
-/** The newest two stay: the last, and the one before in case the last was written while something went wrong. */
+/**
+ * The one that was named and the one before it stay, in case the last was written while something went wrong. So do those
+ * stored since: a quick runtime uploads several before the post that names the first.
+ */
 async function recordCheckpoint({ tx, pruned }: Step, run: Run, body: EventBody<'checkpoint'>): Promise<void> {
   await expectArtifacts(tx, run, 'CHECKPOINT', [body.artifact])
-  const old = await tx
+  const stored = await tx
     .select({ id: artifacts.id, runId: artifacts.runId })
     .from(artifacts)
     .where(and(eq(artifacts.runId, run.id), eq(artifacts.kind, 'CHECKPOINT')))
-    .orderBy(desc(sql`${artifacts.id} = ${body.artifact}`), desc(artifacts.createdAt), desc(artifacts.step))
-    .offset(2)
+    .orderBy(desc(artifacts.createdAt), desc(artifacts.step))
+  const old = stored.slice(stored.findIndex(({ id }) => id === body.artifact) + 2)
   if (old.length === 0) return
   await tx.delete(artifacts).where(inArray(artifacts.id, old.map(({ id }) => id)))
   pruned.push(...old)

@@ -11,7 +11,7 @@ import { parseBatch } from '#api/runs/batch.ts'
 import { buildJob } from '#api/runs/job.ts'
 import { Job } from '#schema/protocol.ts'
 import { adapters, artifacts, comparisonTasks, comparisons, evaluations, events, metrics, runs, samples } from '#schema/tables.ts'
-import { numbered, startAttempt, started, type Attempt } from '#test/support/attempt.ts'
+import { numbered, startAttempt, started, type Attempt, type Said } from '#test/support/attempt.ts'
 import { testContext } from '#test/support/context.ts'
 import { makeActor, makeFiles, trainInput } from '#test/support/input.ts'
 import { lossAt, sample } from '#test/support/runtime.ts'
@@ -222,6 +222,16 @@ test('of a run’s checkpoints the newest two are kept', async () => {
   const kept = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
   assert.deepEqual(kept.map(({ step }) => step).sort(), [3, 4])
   assert.deepEqual((await readdir(`${ctx.config.home}/artifacts/${attempt.runId}`)).sort(), kept.map(({ id }) => id).sort())
+  await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
+})
+
+test('checkpoints that were stored before the first of them was named are kept until they are', async () => {
+  const attempt = await begin()
+  const ids: string[] = []
+  for (const step of [1, 2, 3, 4]) ids.push((await attempt.store('CHECKPOINT', 'checkpoint.bin', `at ${step}`, step)).id)
+  await attempt.say(started(), ...ids.map((artifact, i): Said => ['checkpoint', { step: i + 1, artifact }]))
+  const kept = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
+  assert.deepEqual(kept.map(({ step }) => step).sort(), [3, 4])
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
