@@ -9,7 +9,7 @@ const ArtifactKind = builder.enumType('ArtifactKind', {
   },
 })
 
-export const ArtifactType = builder.drizzleNode('artifacts', {
+builder.drizzleNode('artifacts', {
   name: 'Artifact',
   description: 'A stored file of a run.',
   id: { column: (artifact) => artifact.id, description: 'Artifact:<uuid>.' },

@@ -52,7 +52,7 @@ const SampleScore = builder
     }),
   })
 
-export const SampleType = builder.drizzleObject('samples', {
+builder.drizzleObject('samples', {
   name: 'Sample',
   description: 'One question, and what the model made of it.',
   authScopes: member,

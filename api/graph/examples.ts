@@ -8,7 +8,9 @@ mutation Train {
       idempotencyKey: "my first run"
       model: { path: "demo/zoo-334k" }
       dataset: { path: "demo/preferences.jsonl" }
-      recipe: { learningRate: 0.001, maxSteps: 60, maxLength: 128, maxPromptLength: 64 }
+      recipe: {
+        learningRate: 0.002, batchSize: 8, accumulation: 1, maxSteps: 150, maxLength: 128, maxPromptLength: 96
+      }
       evaluate: { tasks: [{ task: who_is_bigger }] }
     }
   ) {
