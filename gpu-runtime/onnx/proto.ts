@@ -12,6 +12,7 @@ const messages: Record<string, Record<string, Field>> = {
   GraphProto: {
     node: [1, 'NodeProto', 'repeated'], name: [2, 'string'], initializer: [5, 'TensorProto', 'repeated'],
     input: [11, 'ValueInfoProto', 'repeated'], output: [12, 'ValueInfoProto', 'repeated'],
+    valueInfo: [13, 'ValueInfoProto', 'repeated'],
   },
   NodeProto: {
     input: [1, 'string', 'repeated'], output: [2, 'string', 'repeated'], name: [3, 'string'], opType: [4, 'string'],
@@ -80,6 +81,7 @@ export type Graph = {
   readonly initializer?: readonly Initializer[]
   readonly input: readonly ValueInfo[]
   readonly output: readonly ValueInfo[]
+  readonly valueInfo?: readonly ValueInfo[]
 }
 
 /** ONNX bytes of a graph, ai.onnx opset 18 and com.microsoft 1. */
