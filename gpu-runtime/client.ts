@@ -6,7 +6,7 @@ import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Acknowledgement, Job, Stored, type ArtifactRef, type EventBatch } from '#schema/protocol.ts'
+import { Acknowledgement, ArtifactRef, Job, type EventBatch } from '#schema/protocol.ts'
 
 /** The attempt has lost its run, or its token was never one: stop, and say nothing more. */
 export class Lost extends Error {
@@ -81,7 +81,7 @@ export function connect(env: NodeJS.ProcessEnv, { patience = 15 * 60_000 }: Conn
       if (step != null) query.set('step', String(step))
       return persist(async () => {
         const body = isFile ? await openAsBlob(source) : new Blob([source as Uint8Array<ArrayBuffer>])
-        return Stored.parse(await (await call(`/artifacts?${query}`, { method: 'PUT', body }, hour)).json())
+        return ArtifactRef.parse(await (await call(`/artifacts?${query}`, { method: 'PUT', body }, hour)).json())
       })
     },
 

@@ -4,7 +4,7 @@
  *
  *   GET  /runtime/job                     Job
  *   POST /runtime/events                  EventBatch -> Acknowledgement; an empty batch only renews the lease
- *   PUT  /runtime/artifacts?kind=&name=&step=&sha256=   bytes -> Stored; the answer means: on disk, checksummed
+ *   PUT  /runtime/artifacts?kind=&name=&step=&sha256=   bytes -> ArtifactRef; the answer means: on disk, checksummed
  *   GET  /runtime/artifacts/:id           bytes
  *
  * Tokens are `<run id>.<secret>`; the api keeps only the secret's hash, one per attempt.
@@ -158,4 +158,3 @@ export const Acknowledgement = z.object({
 })
 export type Acknowledgement = z.infer<typeof Acknowledgement>
 
-export const Stored = ArtifactRef

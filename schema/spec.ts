@@ -10,7 +10,6 @@ const count = z.number().int().positive()
 
 /** The seven linears of a Llama layer, under the names their weights have. */
 export const linears = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const
-export type LinearName = (typeof linears)[number]
 
 export const LoraSpec = z.object({
   r: count.max(512).default(16),
