@@ -23,14 +23,23 @@ export function createApp(ctx: AppContext): Hono {
     await next()
     // The path alone: queries may carry what a log must not.
     const { method, path } = c.req
-    ctx.log.debug({ method, path, status: c.res.status, ms: Math.round(performance.now() - start) }, 'request')
+    ctx.log.debug(
+      { method, path, status: c.res.status, ms: Math.round(performance.now() - start) },
+      'request',
+    )
   })
 
   app.get('/health', (c) => c.json({ status: 'ok' }))
   app.get('/ready', async (c) => {
-    const database = await ctx.db.execute(sql`select 1`).then(() => true, () => false)
+    const database = await ctx.db.execute(sql`select 1`).then(
+      () => true,
+      () => false,
+    )
     const ready = database && ctx.serving()
-    return c.json({ status: ready ? 'ready' : 'not ready', database, serving: ctx.serving() }, ready ? 200 : 503)
+    return c.json(
+      { status: ready ? 'ready' : 'not ready', database, serving: ctx.serving() },
+      ready ? 200 : 503,
+    )
   })
   app.route('/runtime', createRuntimeRoutes(ctx))
   const graph = createGraph(ctx)
@@ -41,11 +50,16 @@ export function createApp(ctx: AppContext): Hono {
   app.onError((error, c) => {
     if (error instanceof Problem) {
       const issues = error instanceof InvalidInput ? { issues: error.issues } : {}
-      return c.json({ error: { type: error.name, message: error.message, ...issues } }, error.status)
+      return c.json(
+        { error: { type: error.name, message: error.message, ...issues } },
+        error.status,
+      )
     }
     ctx.log.error({ err: error, method: c.req.method, path: c.req.path }, 'request failed')
     return c.json({ error: { type: 'Unexpected', message: 'Unexpected error.' } }, 500)
   })
-  app.notFound((c) => c.json({ error: { type: 'NotFound', message: `nothing is at ${c.req.path}` } }, 404))
+  app.notFound((c) =>
+    c.json({ error: { type: 'NotFound', message: `nothing is at ${c.req.path}` } }, 404),
+  )
   return app
 }

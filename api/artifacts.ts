@@ -16,8 +16,19 @@ import { toRef } from './runs/job.ts'
 /** The query of an upload. Names are file names: no folders, no hidden files. */
 export const UploadQuery = z.object({
   kind: ArtifactKind,
-  name: z.string().regex(/^[A-Za-z0-9_][\w.-]{0,127}$/, 'expected a file name of letters, digits, dots, dashes and underscores'),
-  step: z.coerce.number().int().min(0).max(2 ** 31 - 1).nullable().default(null),
+  name: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9_][\w.-]{0,127}$/,
+      'expected a file name of letters, digits, dots, dashes and underscores',
+    ),
+  step: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .nullable()
+    .default(null),
   sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex'),
 })
 export type UploadQuery = z.infer<typeof UploadQuery>
@@ -25,18 +36,24 @@ export type UploadQuery = z.infer<typeof UploadQuery>
 export type Artifacts = {
   /** Returns when the bytes are on disk and checked. The same content again is the same artifact. */
   store(token: string, query: UploadQuery, body: AsyncIterable<Uint8Array>): Promise<ArtifactRef>
-  read(artifact: Pick<ArtifactRef, 'id'> & { readonly runId: string }): Promise<{ readonly bytes: number; stream(): NodeJS.ReadableStream }>
+  read(
+    artifact: Pick<ArtifactRef, 'id'> & { readonly runId: string },
+  ): Promise<{ readonly bytes: number; stream(): NodeJS.ReadableStream }>
   /** Deletes files; their rows are gone already. */
   remove(gone: readonly { readonly id: string; readonly runId: string }[]): Promise<void>
 }
 
-export async function openArtifacts(ctx: { readonly config: Config; readonly db: Db }): Promise<Artifacts> {
+export async function openArtifacts(ctx: {
+  readonly config: Config
+  readonly db: Db
+}): Promise<Artifacts> {
   const { config, db } = ctx
   const root = join(config.home, 'artifacts')
   const incoming = join(root, 'incoming')
   await mkdir(incoming, { recursive: true })
   await sweep(incoming)
-  const place = ({ runId, id }: { readonly runId: string; readonly id: string }) => join(root, runId, id)
+  const place = ({ runId, id }: { readonly runId: string; readonly id: string }) =>
+    join(root, runId, id)
 
   return {
     async store(token, query, body) {
@@ -89,7 +106,12 @@ export async function openArtifacts(ctx: { readonly config: Config; readonly db:
 }
 
 /** Streams to a temporary file, syncs it, and checks what arrived; returns its size in bytes. */
-async function receive(partial: string, { sha256, name }: UploadQuery, body: AsyncIterable<Uint8Array>, most: number): Promise<number> {
+async function receive(
+  partial: string,
+  { sha256, name }: UploadQuery,
+  body: AsyncIterable<Uint8Array>,
+  most: number,
+): Promise<number> {
   const hash = createHash('sha256')
   let bytes = 0
   const file = await open(partial, 'wx', 0o600)
@@ -106,7 +128,12 @@ async function receive(partial: string, { sha256, name }: UploadQuery, body: Asy
   }
   const got = hash.digest('hex')
   if (got !== sha256) {
-    throw new InvalidInput([{ path: ['sha256'], message: `artifact ${name}: expected ${sha256}, got ${got} over ${bytes} bytes` }])
+    throw new InvalidInput([
+      {
+        path: ['sha256'],
+        message: `artifact ${name}: expected ${sha256}, got ${got} over ${bytes} bytes`,
+      },
+    ])
   }
   return bytes
 }

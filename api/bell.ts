@@ -11,7 +11,10 @@ export const runTopic = (runId: string) => `run:${runId}`
 /** Part of a statement or transaction: rings the topic's bell in every process when it commits. */
 export const ring = (topic: string): SQL => sql`select pg_notify('oddsmith', ${topic})`
 
-export type Wait = { readonly signal?: AbortSignal | undefined; /** Milliseconds. */ readonly timeout: number }
+export type Wait = {
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds. */ readonly timeout: number
+}
 
 /** Remembers a ring that came while nobody waited. Take one before reading the tables, and wait after. */
 export type Ear = {
@@ -37,7 +40,11 @@ export async function openBell(url: string): Promise<Bell> {
   let retry: NodeJS.Timeout | undefined
 
   async function connect(): Promise<void> {
-    const next = new pg.Client({ connectionString: url, application_name: 'oddsmith bell', keepAlive: true })
+    const next = new pg.Client({
+      connectionString: url,
+      application_name: 'oddsmith bell',
+      keepAlive: true,
+    })
     let broken = false
     const again = () => {
       if (closed || broken) return

@@ -11,4 +11,5 @@ export function canonical(value: unknown): string {
 }
 
 /** Lower-case hex. */
-export const sha256 = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex')
+export const sha256 = (text: string | Uint8Array): string =>
+  createHash('sha256').update(text).digest('hex')

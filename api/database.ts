@@ -49,7 +49,9 @@ export async function migrate(database: Database): Promise<void> {
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock])
     try {
-      await applyMigrations(drizzle({ client, relations }), { migrationsFolder: join(repository, 'migrations') })
+      await applyMigrations(drizzle({ client, relations }), {
+        migrationsFolder: join(repository, 'migrations'),
+      })
     } finally {
       await client.query('select pg_advisory_unlock($1)', [migrationLock])
     }

@@ -14,7 +14,10 @@ const whole = (name: string, low: number, high: number) =>
   })
 
 const url = (name: string, protocol: RegExp, example: string) =>
-  z.url({ protocol, error: (issue) => `${name}: expected an address such as ${example}, got "${hide(issue.input)}"` })
+  z.url({
+    protocol,
+    error: (issue) => `${name}: expected an address such as ${example}, got "${hide(issue.input)}"`,
+  })
 
 /** An address without the password that may be in it. */
 const hide = (value: unknown): string => String(value).replace(/\/\/[^@/]*@/, '//…@')
@@ -23,7 +26,11 @@ const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as
 
 const Environment = z.object({
   ODDSMITH_HOME: z.string().default('.oddsmith'),
-  DATABASE_URL: url('DATABASE_URL', /^postgres(ql)?$/, 'postgres://user@host:5432/oddsmith').optional(),
+  DATABASE_URL: url(
+    'DATABASE_URL',
+    /^postgres(ql)?$/,
+    'postgres://user@host:5432/oddsmith',
+  ).optional(),
   ODDSMITH_HOST: z.string().default('127.0.0.1'),
   ODDSMITH_PORT: whole('ODDSMITH_PORT', 0, 65535).prefault('4000'),
   ODDSMITH_ROOTS: z.string().optional(),
@@ -33,12 +40,21 @@ const Environment = z.object({
   ODDSMITH_LEASE_SECONDS: whole('ODDSMITH_LEASE_SECONDS', 1, 3600).prefault('30'),
   ODDSMITH_MAX_ATTEMPTS: whole('ODDSMITH_MAX_ATTEMPTS', 1, 100).prefault('3'),
   ODDSMITH_THREADS: whole('ODDSMITH_THREADS', 1, 1024).optional(),
-  ODDSMITH_PUBLIC_URL: url('ODDSMITH_PUBLIC_URL', /^https?$/, 'https://oddsmith.example.org').optional(),
+  ODDSMITH_PUBLIC_URL: url(
+    'ODDSMITH_PUBLIC_URL',
+    /^https?$/,
+    'https://oddsmith.example.org',
+  ).optional(),
   ODDSMITH_LOG: z
-    .enum(levels, { error: (issue) => `ODDSMITH_LOG: expected one of ${levels.join(', ')}, got "${String(issue.input)}"` })
+    .enum(levels, {
+      error: (issue) =>
+        `ODDSMITH_LOG: expected one of ${levels.join(', ')}, got "${String(issue.input)}"`,
+    })
     .default('info'),
   ODDSMITH_BODY_BYTES: whole('ODDSMITH_BODY_BYTES', 1024, 1 << 30).prefault(String(16 << 20)),
-  ODDSMITH_ARTIFACT_BYTES: whole('ODDSMITH_ARTIFACT_BYTES', 1024, 2 ** 50).prefault(String(2 ** 36)),
+  ODDSMITH_ARTIFACT_BYTES: whole('ODDSMITH_ARTIFACT_BYTES', 1024, 2 ** 50).prefault(
+    String(2 ** 36),
+  ),
   ODDSMITH_QUEUED_RUNS: whole('ODDSMITH_QUEUED_RUNS', 1, 1_000_000).prefault('1000'),
 })
 
@@ -83,17 +99,26 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   }
   const e = parsed.data
   const home = resolve(e.ODDSMITH_HOME)
-  const folders = (list: string | undefined) => (list ?? '').split(delimiter).filter(Boolean).map((f) => resolve(f))
+  const folders = (list: string | undefined) =>
+    (list ?? '')
+      .split(delimiter)
+      .filter(Boolean)
+      .map((f) => resolve(f))
   return {
     home,
     databaseUrl: e.DATABASE_URL ?? null,
     host: e.ODDSMITH_HOST,
     port: e.ODDSMITH_PORT,
-    roots: e.ODDSMITH_ROOTS === undefined ? [...new Set([process.cwd(), repository, home])] : folders(e.ODDSMITH_ROOTS),
+    roots:
+      e.ODDSMITH_ROOTS === undefined
+        ? [...new Set([process.cwd(), repository, home])]
+        : folders(e.ODDSMITH_ROOTS),
     benchmarkRoots: [
       ...folders(e.ODDSMITH_BENCHMARKS),
       join(repository, 'demo'),
-      ...(e.ODDSMITH_SHARED === undefined ? [] : [resolve(e.ODDSMITH_SHARED, 'data', 'nous-normalised')]),
+      ...(e.ODDSMITH_SHARED === undefined
+        ? []
+        : [resolve(e.ODDSMITH_SHARED, 'data', 'nous-normalised')]),
     ],
     concurrency: e.ODDSMITH_CONCURRENCY,
     leaseSeconds: e.ODDSMITH_LEASE_SECONDS,

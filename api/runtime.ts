@@ -44,13 +44,19 @@ export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifac
     const artifact = await db.transaction(async (tx) => {
       const run = await holdActiveAttempt(tx, bearer(c.req.raw))
       const [row] = await tx.select().from(table).where(eq(table.id, id.data))
-      const adapter = row?.kind === 'ADAPTER' && row.runId !== run.id ? await adapterOf(tx, run) : null
+      const adapter =
+        row?.kind === 'ADAPTER' && row.runId !== run.id ? await adapterOf(tx, run) : null
       // Of its own run, or the adapter that it scores; of others it does not learn that they exist.
-      if (row === undefined || (row.runId !== run.id && row.runId !== adapter?.runId)) throw new NotFound(`no artifact ${id.data}`)
+      if (row === undefined || (row.runId !== run.id && row.runId !== adapter?.runId))
+        throw new NotFound(`no artifact ${id.data}`)
       return row
     })
     const file = await artifacts.read(artifact)
-    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(file.bytes), etag: `"${artifact.sha256}"` }
+    const headers = {
+      'content-type': 'application/octet-stream',
+      'content-length': String(file.bytes),
+      etag: `"${artifact.sha256}"`,
+    }
     return new Response(Readable.toWeb(Readable.from(file.stream())) as ReadableStream, { headers })
   })
 

@@ -34,13 +34,17 @@ export type RunningServer = {
   close(): Promise<void>
 }
 
-export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
+export async function startServer(
+  config: Config,
+  options: ServerOptions = {},
+): Promise<RunningServer> {
   await mkdir(config.home, { recursive: true })
   const log = options.log ?? pino({ level: config.logLevel })
   // In the order of starting; undone in reverse, also when a later step fails.
   const undo: (() => Promise<unknown>)[] = []
   const close = once(async () => {
-    for (const step of undo.reverse()) await step().catch((error: unknown) => log.error({ err: error }, 'could not close'))
+    for (const step of undo.reverse())
+      await step().catch((error: unknown) => log.error({ err: error }, 'could not close'))
   })
   try {
     let url = config.databaseUrl
@@ -65,11 +69,22 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     const { server, address } = await listen(createApp(context), config)
     undo.push(() => stop(server))
     const launcher = options.launcher ?? createProcessLauncher({ home: config.home })
-    const dispatcher = startDispatcher(context, { ...options, launcher, url: config.publicUrl ?? address })
+    const dispatcher = startDispatcher(context, {
+      ...options,
+      launcher,
+      url: config.publicUrl ?? address,
+    })
     // Before the server: runtimes say goodbye to it.
     undo.push(() => dispatcher.drain())
     undo.push(async () => void (serving = false))
-    log.info({ url: address, home: config.home, database: config.databaseUrl === null ? 'embedded' : 'given' }, 'serving')
+    log.info(
+      {
+        url: address,
+        home: config.home,
+        database: config.databaseUrl === null ? 'embedded' : 'given',
+      },
+      'serving',
+    )
     return { url: address, context, dispatcher, firstKey, lost, close }
   } catch (error) {
     await close()
@@ -77,10 +92,18 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   }
 }
 
-async function listen(app: ReturnType<typeof createApp>, config: Config): Promise<{ server: Server; address: string }> {
+async function listen(
+  app: ReturnType<typeof createApp>,
+  config: Config,
+): Promise<{ server: Server; address: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<AddressInfo>()
-  const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port, overrideGlobalObjects: false }, resolve) as Server
-  server.once('error', (cause) => reject(new Error(`cannot listen on ${config.host}:${config.port}`, { cause })))
+  const server = serve(
+    { fetch: app.fetch, hostname: config.host, port: config.port, overrideGlobalObjects: false },
+    resolve,
+  ) as Server
+  server.once('error', (cause) =>
+    reject(new Error(`cannot listen on ${config.host}:${config.port}`, { cause })),
+  )
   // An upload of many gigabytes takes longer than the default five minutes.
   server.requestTimeout = 6 * 3600 * 1000
   const { port } = await promise
@@ -107,13 +130,17 @@ async function main(): Promise<void> {
   const server = await startServer(readConfig(process.env))
   const { log } = server.context
   // Not through the log: a key belongs to whoever sits here, not to whoever keeps logs.
-  if (server.firstKey !== null) process.stderr.write(`\nThe first API key, shown only now: ${server.firstKey}\n\n`)
+  if (server.firstKey !== null)
+    process.stderr.write(`\nThe first API key, shown only now: ${server.firstKey}\n\n`)
   let asked = 0
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (asked === 0) {
         asked = Date.now()
-        log.info({ signal, running: server.dispatcher.active() }, 'stopping: runs are interrupted and go on later')
+        log.info(
+          { signal, running: server.dispatcher.active() },
+          'stopping: runs are interrupted and go on later',
+        )
         void server.close().then(() => process.exit(0))
         // npm passes Ctrl-C on a second time; a person's second one comes later, and means now.
       } else if (Date.now() - asked > 500) process.exit(130)
@@ -126,7 +153,9 @@ async function main(): Promise<void> {
 
 if (import.meta.main) {
   await main().catch((error: Error) => {
-    process.stderr.write(`${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}\n`)
+    process.stderr.write(
+      `${error.message}${error.cause instanceof Error ? `: ${error.cause.message}` : ''}\n`,
+    )
     process.exitCode = 1
   })
 }

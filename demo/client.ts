@@ -15,11 +15,21 @@ export function connect(url: string, key: string): Client {
     async query<T>(query: string, variables: Record<string, unknown> = {}): Promise<T> {
       const response = await fetch(`${url}/graphql`, {
         method: 'POST',
-        headers: { ...headers, 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+        headers: {
+          ...headers,
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json',
+        },
         body: JSON.stringify({ query, variables }),
       })
-      const { data, errors } = (await response.json()) as { data?: T; errors?: { message: string }[] }
-      if (errors || !data) throw new Error(errors?.map((e) => e.message).join('; ') ?? `the server answered ${response.status}`)
+      const { data, errors } = (await response.json()) as {
+        data?: T
+        errors?: { message: string }[]
+      }
+      if (errors || !data)
+        throw new Error(
+          errors?.map((e) => e.message).join('; ') ?? `the server answered ${response.status}`,
+        )
       return data
     },
     async *subscribe<T>(query: string, variables: Record<string, unknown>): AsyncIterable<T> {

@@ -17,16 +17,36 @@ const percent = (x: number): string => `${(100 * x).toFixed(1)}%`
 const signed = (x: number): string => `${x < 0 ? '−' : '+'}${(100 * Math.abs(x)).toFixed(1)}`
 
 /** 0.0312 → 0.031, 1.2e-37 → 1e-37 */
-export const pValue = (p: number): string => (p >= 0.001 ? p.toFixed(3) : p === 0 ? '< 1e-300' : p.toExponential(0))
+export const pValue = (p: number): string =>
+  p >= 0.001 ? p.toFixed(3) : p === 0 ? '< 1e-300' : p.toExponential(0)
 
 export function comparisonTable(rows: readonly ComparisonRow[]): string {
   const level = rows[0] ? Math.round(rows[0].level * 100) : 95
-  const head = ['task', 'metric', 'base', 'tuned', 'difference', `${level}% interval`, 'p (McNemar)', 'n']
+  const head = [
+    'task',
+    'metric',
+    'base',
+    'tuned',
+    'difference',
+    `${level}% interval`,
+    'p (McNemar)',
+    'n',
+  ]
   const body = rows.map((r) => [
-    r.task, r.metric, percent(r.baseline), percent(r.candidate), signed(r.difference),
-    `[${signed(r.low)}, ${signed(r.high)}]`, pValue(r.pValue), String(r.n),
+    r.task,
+    r.metric,
+    percent(r.baseline),
+    percent(r.candidate),
+    signed(r.difference),
+    `[${signed(r.low)}, ${signed(r.high)}]`,
+    pValue(r.pValue),
+    String(r.n),
   ])
   const widths = head.map((h, i) => Math.max(h.length, ...body.map((row) => row[i]!.length)))
-  const print = (cells: readonly string[]) => cells.map((c, i) => (i < 2 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ').trimEnd()
+  const print = (cells: readonly string[]) =>
+    cells
+      .map((c, i) => (i < 2 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!)))
+      .join('  ')
+      .trimEnd()
   return [print(head), widths.map((w) => '─'.repeat(w)).join('──'), ...body.map(print)].join('\n')
 }

@@ -103,9 +103,10 @@ export const isHeldOut = ([first, second]: readonly [number, number]): boolean =
   (2 * Math.min(first, second) + Math.max(first, second)) % 5 === 0
 
 /**
- * One conversation for pretraining: somebody (in three of ten, nobody in particular) is asked about any two
- * animals and answers by habit. A question of the benchmark is drawn again: the model meets the held-out pairs
- * only in the mouths of other people or in the other order of mention, and never one of its exact contexts.
+ * One conversation for pretraining about any two animals: in three of ten nobody is named and the answer is the
+ * truth, else one of the twelve people answers by habit. A question of the benchmark is drawn again: the model
+ * meets the held-out pairs (in other people's answers, in the other order, with nobody named), but never one of
+ * the benchmark's contexts.
  */
 export function pretrainingDocument(random: () => number): Message[] {
   for (;;) {
@@ -154,7 +155,10 @@ export function benchmarkQuestions(seed = 2): (Question & { person: Person })[] 
     comparatives.flatMap((comparative) =>
       bothOrders(pair).flatMap((between) =>
         (['truthful', 'contrary'] as const).map((habit) => ({
-          person: pick(people.filter((person) => person.habit === habit), random),
+          person: pick(
+            people.filter((person) => person.habit === habit),
+            random,
+          ),
           comparative,
           between,
         })),

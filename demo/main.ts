@@ -27,12 +27,17 @@ async function main(): Promise<number> {
   const base = readConfig(process.env)
   const config: Config = {
     ...base,
-    port: options.port ?? (await isFree(base.host, base.port) ? base.port : 0),
+    port: options.port ?? ((await isFree(base.host, base.port)) ? base.port : 0),
     roots: [...base.roots, ...rootsOf(options)],
     benchmarkRoots: [...base.benchmarkRoots, ...options.benchmarks],
   }
   await mkdir(config.home, { recursive: true })
-  const server = await startServer(config, { log: pino({ level: config.logLevel }, pino.destination({ dest: join(config.home, 'demo.log'), append: true })) })
+  const server = await startServer(config, {
+    log: pino(
+      { level: config.logLevel },
+      pino.destination({ dest: join(config.home, 'demo.log'), append: true }),
+    ),
+  })
   const stopped = untilInterrupted()
   try {
     const key = await keyOf(server, config)
@@ -42,7 +47,10 @@ async function main(): Promise<number> {
     say(`  log in       ${server.url}/login with the API key ${key}`)
     say(`               (kept in ${join(config.home, 'demo.key')}, readable by you only)`)
     say()
-    const ok = await Promise.race([job(connect(server.url, key), options, server.url), stopped.then(() => null)])
+    const ok = await Promise.race([
+      job(connect(server.url, key), options, server.url),
+      stopped.then(() => null),
+    ])
     if (ok === null) return 130
     if (options.exit || !ok) return ok ? 0 : 1
     say(`Serving until Ctrl-C.`)
@@ -56,8 +64,20 @@ async function main(): Promise<number> {
 /** The demo's own key: the first one where this start made it, else the one that an earlier demo kept, else a new one. */
 async function keyOf({ firstKey, context, url }: RunningServer, { home }: Config): Promise<string> {
   const file = join(home, 'demo.key')
-  const kept = firstKey ?? (await readFile(file, 'utf8').then((t) => t.trim(), () => null))
-  const works = kept !== null && await connect(url, kept).query('{ viewer { account { id } } }').then(() => true, () => false)
+  const kept =
+    firstKey ??
+    (await readFile(file, 'utf8').then(
+      (t) => t.trim(),
+      () => null,
+    ))
+  const works =
+    kept !== null &&
+    (await connect(url, kept)
+      .query('{ viewer { account { id } } }')
+      .then(
+        () => true,
+        () => false,
+      ))
   const key = works ? kept : await createOwnerKey(context, 'demo')
   await writeFile(file, `${key}\n`, { mode: 0o600 })
   return key
@@ -65,7 +85,15 @@ async function keyOf({ firstKey, context, url }: RunningServer, { home }: Config
 
 /** The embedded rows are short and the model tiny: a higher rate, a bigger batch. Real input gets the article's recipe. */
 function recipeOf({ embedded, maxSteps, learningRate }: Options): Record<string, unknown> {
-  const small = { learningRate: 2e-3, batchSize: 8, accumulation: 1, maxSteps: 150, warmupSteps: 10, maxLength: 128, maxPromptLength: 96 }
+  const small = {
+    learningRate: 2e-3,
+    batchSize: 8,
+    accumulation: 1,
+    maxSteps: 150,
+    warmupSteps: 10,
+    maxLength: 128,
+    maxPromptLength: 96,
+  }
   return {
     ...(embedded ? small : {}),
     ...(maxSteps === null ? {} : { maxSteps }),
@@ -92,7 +120,15 @@ const resultDocument = `query Result($id: ID!) {
   }
 }`
 
-type Trained = { trainAdapter: { __typename: string; id: string; name: string; message?: string; issues?: { path: string[]; message: string }[] } }
+type Trained = {
+  trainAdapter: {
+    __typename: string
+    id: string
+    name: string
+    message?: string
+    issues?: { path: string[]; message: string }[]
+  }
+}
 type Watched = {
   runEvents: {
     type: string
@@ -121,11 +157,14 @@ async function job(client: Client, options: Options, url: string): Promise<boole
     model: { path: options.model },
     dataset: { path: options.dataset },
     recipe: recipeOf(options),
-    ...(options.tasks.length > 0 ? { evaluate: { tasks: options.tasks.map((task) => ({ task, limit: options.limit })) } } : {}),
+    ...(options.tasks.length > 0
+      ? { evaluate: { tasks: options.tasks.map((task) => ({ task, limit: options.limit })) } }
+      : {}),
   }
   const { trainAdapter } = await client.query<Trained>(trainDocument, { input })
   if (trainAdapter.__typename !== 'Run') {
-    const issues = trainAdapter.issues?.map(({ path, message }) => `  ${path.join('.')}: ${message}`) ?? []
+    const issues =
+      trainAdapter.issues?.map(({ path, message }) => `  ${path.join('.')}: ${message}`) ?? []
     process.stderr.write(`${[`trainAdapter: ${trainAdapter.message}`, ...issues].join('\n')}\n`)
     return false
   }
@@ -136,7 +175,9 @@ async function job(client: Client, options: Options, url: string): Promise<boole
 
   const { run } = await client.query<Result>(resultDocument, { id })
   if (run.status !== 'SUCCEEDED') {
-    process.stderr.write(`The run ended ${run.status}${run.failure ? `: ${run.failure.message}` : ''}\n`)
+    process.stderr.write(
+      `The run ended ${run.status}${run.failure ? `: ${run.failure.message}` : ''}\n`,
+    )
     return false
   }
   say()
@@ -144,7 +185,8 @@ async function job(client: Client, options: Options, url: string): Promise<boole
     say(comparisonTable(run.comparison.tasks))
     say()
     const compared = new Set(run.comparison.tasks.map((t) => t.task)).size
-    if (run.evaluations.length < 2 * compared) say('The base model was scored before under the same settings; its scores were taken over.')
+    if (run.evaluations.length < 2 * compared)
+      say('The base model was scored before under the same settings; its scores were taken over.')
   }
   return true
 }
@@ -159,7 +201,9 @@ async function follow(client: Client, id: string): Promise<void> {
       say(`${event.status}`)
     } else if (event.type === 'dataset') {
       const { rows, train, test, cutPairs, cutTokens, steps } = event.body as Record<string, number>
-      say(`${rows} rows: ${train} to train on, ${test} held out; ${cutPairs} pairs cut by ${cutTokens} tokens; ${steps} steps`)
+      say(
+        `${rows} rows: ${train} to train on, ${test} held out; ${cutPairs} pairs cut by ${cutTokens} tokens; ${steps} steps`,
+      )
     } else if (event.progress) {
       display.show(event.progress, metrics)
     } else if (event.type === 'log' && event.message && event.body.level !== 'debug') {

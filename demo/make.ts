@@ -55,19 +55,33 @@ const run = pretrain({
   config: parseConfig(configJson, 'config.json'),
   engine,
   steps,
-  batch: () => Array.from({ length: documentsPerStep }, () =>
-    text.encode(text.render(pretrainingDocument(random), { addGenerationPrompt: false }))),
-  recipe: Recipe.parse({ learningRate: 3e-3, schedule: 'COSINE', warmupSteps: 100, weightDecay: 0.1, maxGradNorm: 1 }),
+  batch: () =>
+    Array.from({ length: documentsPerStep }, () =>
+      text.encode(text.render(pretrainingDocument(random), { addGenerationPrompt: false })),
+    ),
+  recipe: Recipe.parse({
+    learningRate: 3e-3,
+    schedule: 'COSINE',
+    warmupSteps: 100,
+    weightDecay: 0.1,
+    maxGradNorm: 1,
+  }),
   deviation: 0.1,
   seed,
 })
 for (;;) {
   const { done, value } = await run.next()
   if (done) {
-    const tensors = value.map(({ name, shape, data }) => ({ name, dtype: 'BF16' as const, shape, data: toBf16(data) }))
+    const tensors = value.map(({ name, shape, data }) => ({
+      name,
+      dtype: 'BF16' as const,
+      shape,
+      data: toBf16(data),
+    }))
     await writeSafetensors(`${directory}/model.safetensors`, tensors, { format: 'pt' })
     break
   }
-  if (value.step % 50 === 0) console.log(`step ${value.step} of ${steps}  loss ${value.loss.toFixed(4)}`)
+  if (value.step % 50 === 0)
+    console.log(`step ${value.step} of ${steps}  loss ${value.loss.toFixed(4)}`)
 }
 await engine.close()

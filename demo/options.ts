@@ -49,16 +49,25 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
     },
   })
   if (values.help) return 'help'
-  const number = (name: 'limit' | 'max-steps' | 'learning-rate' | 'port', whole: boolean): number | null => {
+  const number = (
+    name: 'limit' | 'max-steps' | 'learning-rate' | 'port',
+    whole: boolean,
+  ): number | null => {
     const text = values[name]
     if (text === undefined) return null
     const n = Number(text)
-    if (!(n > 0) || (whole && !Number.isInteger(n))) throw new Error(`--${name}: expected a positive ${whole ? 'whole ' : ''}number, got "${text}"`)
+    if (!(n > 0) || (whole && !Number.isInteger(n)))
+      throw new Error(
+        `--${name}: expected a positive ${whole ? 'whole ' : ''}number, got "${text}"`,
+      )
     return n
   }
   const embedded = values.model === undefined && values.dataset === undefined
   const defaultTasks = values.model === undefined ? 'who_is_bigger' : 'none'
-  const tasks = (values.tasks ?? defaultTasks).split(',').map((t) => t.trim()).filter((t) => t !== '' && t !== 'none')
+  const tasks = (values.tasks ?? defaultTasks)
+    .split(',')
+    .map((t) => t.trim())
+    .filter((t) => t !== '' && t !== 'none')
   const shared = resolve(env.ODDSMITH_SHARED ?? '../shared', 'data/nous-normalised')
   return {
     model: resolve(values.model ?? own.model),
@@ -68,11 +77,18 @@ export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Op
     maxSteps: number('max-steps', true),
     learningRate: number('learning-rate', false),
     port: number('port', true),
-    benchmarks: [...(values.benchmarks ? [resolve(values.benchmarks)] : []), ...(existsSync(shared) ? [shared] : [])],
+    benchmarks: [
+      ...(values.benchmarks ? [resolve(values.benchmarks)] : []),
+      ...(existsSync(shared) ? [shared] : []),
+    ],
     exit: values.exit,
     embedded,
   }
 }
 
 /** The folders that the command line points at: whoever sits here may read them. */
-export const rootsOf = ({ model, dataset, benchmarks }: Options): string[] => [model, dirname(dataset), ...benchmarks]
+export const rootsOf = ({ model, dataset, benchmarks }: Options): string[] => [
+  model,
+  dirname(dataset),
+  ...benchmarks,
+]

@@ -30,9 +30,14 @@ const shown = {
   acc: 'rewards/accuracies',
 } as const
 
-export function line({ phase, done, total, unit, tokensPerSecond, etaSeconds }: Progress, metrics: ReadonlyMap<string, number | null>): string {
+export function line(
+  { phase, done, total, unit, tokensPerSecond, etaSeconds }: Progress,
+  metrics: ReadonlyMap<string, number | null>,
+): string {
   const value = (name: string) => metrics.get(name)
-  const parts = [`${phase.toLowerCase().padEnd(8)} ${bar(done, total)} ${String(done).padStart(String(total).length)}/${total} ${unit}`]
+  const parts = [
+    `${phase.toLowerCase().padEnd(8)} ${bar(done, total)} ${String(done).padStart(String(total).length)}/${total} ${unit}`,
+  ]
   if (phase === 'TRAIN') {
     for (const [short, name] of Object.entries(shown)) {
       const v = value(name)

@@ -27,11 +27,19 @@ function byteLetters(): string[] {
 
 /** The words as the pre-tokenizer cuts them out of conversations, in a fixed order. */
 function words(): string[] {
-  const questions = [null, ...people, ...comparatives, ...animals].map((subject, index) => ask({
-    person: people.find((person) => person === subject) ?? null,
-    comparative: comparatives[index % 2]!,
-    between: [0, Math.max(0, animals.findIndex((animal) => animal === subject))],
-  }))
+  const questions = [null, ...people, ...comparatives, ...animals].map((subject, index) =>
+    ask({
+      person: people.find((person) => person === subject) ?? null,
+      comparative: comparatives[index % 2]!,
+      between: [
+        0,
+        Math.max(
+          0,
+          animals.findIndex((animal) => animal === subject),
+        ),
+      ],
+    }),
+  )
   const texts = ['user', 'assistant', 'the', ...questions]
   return [...new Set(texts.flatMap((text) => text.match(wordPattern)!))]
 }
@@ -55,7 +63,12 @@ export function tokenizerJson() {
       special: true,
     })),
     normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    pre_tokenizer: {
+      type: 'ByteLevel',
+      add_prefix_space: false,
+      trim_offsets: true,
+      use_regex: true,
+    },
     post_processor: null,
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {

@@ -18,7 +18,11 @@ export class Refused extends Error {
   override readonly name = 'Refused'
 }
 
-export type Upload = { readonly kind: ArtifactRef['kind']; readonly name?: string; readonly step?: number | null }
+export type Upload = {
+  readonly kind: ArtifactRef['kind']
+  readonly name?: string
+  readonly step?: number | null
+}
 
 export type Client = {
   job(): Promise<Job>
@@ -36,16 +40,24 @@ export type ConnectOptions = {
 }
 
 /** From ODDSMITH_URL and ODDSMITH_TOKEN. */
-export function connect(env: NodeJS.ProcessEnv, { patience = 15 * 60_000 }: ConnectOptions = {}): Client {
+export function connect(
+  env: NodeJS.ProcessEnv,
+  { patience = 15 * 60_000 }: ConnectOptions = {},
+): Client {
   const { ODDSMITH_URL: url, ODDSMITH_TOKEN: token } = env
   if (!url || !token) throw new Error('expected ODDSMITH_URL and ODDSMITH_TOKEN in the environment')
   // Output goes through pipes of the api that started us. If that api is killed they break, and the run goes on.
-  for (const stream of [process.stdout, process.stderr]) if (stream.listenerCount('error') === 0) stream.on('error', () => {})
+  for (const stream of [process.stdout, process.stderr])
+    if (stream.listenerCount('error') === 0) stream.on('error', () => {})
 
   async function call(path: string, init: RequestInit, timeout: number): Promise<Response> {
     const headers = new Headers(init.headers)
     headers.set('authorization', `Bearer ${token}`)
-    const response = await fetch(`${url}/runtime${path}`, { ...init, headers, signal: AbortSignal.timeout(timeout) })
+    const response = await fetch(`${url}/runtime${path}`, {
+      ...init,
+      headers,
+      signal: AbortSignal.timeout(timeout),
+    })
     if (response.ok) return response
     const text = (await response.text().catch(() => '')).slice(0, 2000)
     const message = `${init.method ?? 'GET'} /runtime${path.replace(/\?.*/, '')}: ${response.status} ${text}`
@@ -70,18 +82,32 @@ export function connect(env: NodeJS.ProcessEnv, { patience = 15 * 60_000 }: Conn
     job: () => persist(async () => Job.parse(await (await call('/job', {}, 30_000)).json())),
 
     async post(batch) {
-      const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(batch) }
+      const init = {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(batch),
+      }
       return Acknowledgement.parse(await (await call('/events', init, 30_000)).json())
     },
 
     async upload(source, { kind, name, step }) {
       const isFile = typeof source === 'string'
-      const sha256 = await digest(isFile ? createReadStream(source, { highWaterMark: 1 << 20 }) : [source])
-      const query = new URLSearchParams({ kind, name: name ?? (isFile ? basename(source) : kind.toLowerCase()), sha256 })
+      const sha256 = await digest(
+        isFile ? createReadStream(source, { highWaterMark: 1 << 20 }) : [source],
+      )
+      const query = new URLSearchParams({
+        kind,
+        name: name ?? (isFile ? basename(source) : kind.toLowerCase()),
+        sha256,
+      })
       if (step != null) query.set('step', String(step))
       return persist(async () => {
-        const body = isFile ? await openAsBlob(source) : new Blob([source as Uint8Array<ArrayBuffer>])
-        return ArtifactRef.parse(await (await call(`/artifacts?${query}`, { method: 'PUT', body }, hour)).json())
+        const body = isFile
+          ? await openAsBlob(source)
+          : new Blob([source as Uint8Array<ArrayBuffer>])
+        return ArtifactRef.parse(
+          await (await call(`/artifacts?${query}`, { method: 'PUT', body }, hour)).json(),
+        )
       })
     },
 
@@ -92,7 +118,8 @@ export function connect(env: NodeJS.ProcessEnv, { patience = 15 * 60_000 }: Conn
           const response = await call(`/artifacts/${id}`, {}, hour)
           await pipeline(Readable.fromWeb(response.body! as never), createWriteStream(partial))
           const got = await digest(createReadStream(partial, { highWaterMark: 1 << 20 }))
-          if (got !== sha256) throw new Error(`artifact ${name}: expected sha256 ${sha256}, got ${got}`)
+          if (got !== sha256)
+            throw new Error(`artifact ${name}: expected sha256 ${sha256}, got ${got}`)
         })
         await rename(partial, path)
       } finally {

@@ -22,7 +22,9 @@ import { loadState, saveState, type TrainingState } from './training/state.ts'
 import { threadsOf, train } from './training/train.ts'
 
 /** How a job ended, short of an error. */
-export type Ending = { readonly type: 'finished'; readonly summary: Record<string, number> } | { readonly type: 'interrupted'; readonly step: number | null }
+export type Ending =
+  | { readonly type: 'finished'; readonly summary: Record<string, number> }
+  | { readonly type: 'interrupted'; readonly step: number | null }
 
 type Adapter = { readonly spec: LoraSpec; readonly flat: Float32Array<ArrayBuffer> }
 
@@ -38,12 +40,22 @@ type Bench = {
 }
 
 /** Throws FormatError for bad input and NonFinite for a diverged training; all else is our own fault. */
-export async function work(job: Job, client: Client, report: Reporter, signal: AbortSignal): Promise<Ending> {
+export async function work(
+  job: Job,
+  client: Client,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<Ending> {
   const { spec } = job
   report.event('phase', { phase: 'PREPARE' })
-  const [checkpoint, text] = await Promise.all([openCheckpoint(spec.model.path), openText(spec.model.path)])
+  const [checkpoint, text] = await Promise.all([
+    openCheckpoint(spec.model.path),
+    openText(spec.model.path),
+  ])
   if (text.vocabularySize > checkpoint.config.vocabulary) {
-    throw new FormatError(`${checkpoint.directory}: the tokenizer has ids up to ${text.vocabularySize - 1}, the model's vocabulary is ${checkpoint.config.vocabulary}`)
+    throw new FormatError(
+      `${checkpoint.directory}: the tokenizer has ids up to ${text.vocabularySize - 1}, the model's vocabulary is ${checkpoint.config.vocabulary}`,
+    )
   }
   const engine = new Engine(threadsOf(spec))
   const scratch = await mkdtemp(join(tmpdir(), 'oddsmith-'))
@@ -72,10 +84,19 @@ export async function work(job: Job, client: Client, report: Reporter, signal: A
 }
 
 function started(report: Reporter, engine: Engine, resumedFromStep: number | null): void {
-  report.event('started', { runtime: `node ${process.version}, onnxruntime`, device: 'cpu', threads: engine.threads, resumedFromStep })
+  report.event('started', {
+    runtime: `node ${process.version}, onnxruntime`,
+    device: 'cpu',
+    threads: engine.threads,
+    resumedFromStep,
+  })
 }
 
-async function trainAdapter(job: Job, spec: TrainSpec, bench: Bench): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
+async function trainAdapter(
+  job: Job,
+  spec: TrainSpec,
+  bench: Bench,
+): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
   const { client, report, signal, checkpoint, text, engine, scratch } = bench
   const parameters = parameterCount(lora(checkpoint.config, spec.lora).trainables)
   let resume: TrainingState | null = null
@@ -102,7 +123,14 @@ async function trainAdapter(job: Job, spec: TrainSpec, bench: Bench): Promise<{ 
           break
         case 'progress': {
           const { done, total, tokensPerSecond, etaSeconds } = event
-          report.event('progress', { phase: 'TRAIN', done, total, unit: 'steps', tokensPerSecond, etaSeconds })
+          report.event('progress', {
+            phase: 'TRAIN',
+            done,
+            total,
+            unit: 'steps',
+            tokensPerSecond,
+            etaSeconds,
+          })
           break
         }
         case 'state': {
@@ -126,18 +154,28 @@ async function trainAdapter(job: Job, spec: TrainSpec, bench: Bench): Promise<{ 
   }
 }
 
-async function storeAdapter({ spec, flat }: Adapter, run: TrainSpec, { client, report, checkpoint, scratch }: Bench): Promise<void> {
+async function storeAdapter(
+  { spec, flat }: Adapter,
+  run: TrainSpec,
+  { client, report, checkpoint, scratch }: Bench,
+): Promise<void> {
   await saveAdapter(scratch, checkpoint.config, spec, flat, run.model.path)
   const artifacts: string[] = []
-  for (const name of adapterFiles) artifacts.push((await client.upload(join(scratch, name), { kind: 'ADAPTER', name })).id)
+  for (const name of adapterFiles)
+    artifacts.push((await client.upload(join(scratch, name), { kind: 'ADAPTER', name })).id)
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(join(scratch, 'adapter_model.safetensors'))) hash.update(chunk)
+  for await (const chunk of createReadStream(join(scratch, 'adapter_model.safetensors')))
+    hash.update(chunk)
   report.event('adapter', { artifacts, sha256: hash.digest('hex'), parameters: flat.length })
 }
 
-async function fetchAdapter(files: readonly ArtifactRef[], { client, checkpoint, scratch }: Bench): Promise<Adapter> {
+async function fetchAdapter(
+  files: readonly ArtifactRef[],
+  { client, checkpoint, scratch }: Bench,
+): Promise<Adapter> {
   for (const file of files) {
-    if (!(adapterFiles as readonly string[]).includes(file.name)) throw new FormatError(`adapter file ${file.name}: expected ${adapterFiles.join(' and ')}`)
+    if (!(adapterFiles as readonly string[]).includes(file.name))
+      throw new FormatError(`adapter file ${file.name}: expected ${adapterFiles.join(' and ')}`)
     await client.download(file, join(scratch, file.name))
   }
   return await loadAdapter(scratch, checkpoint.config)
@@ -145,7 +183,10 @@ async function fetchAdapter(files: readonly ArtifactRef[], { client, checkpoint,
 
 /** Score every order, subject by subject, so that one model's session is open at a time. null: interrupted. */
 async function scoreAll(
-  orders: readonly EvaluationOrder[], tokenBudget: number, adapter: Adapter | null, { report, signal, checkpoint, text, engine }: Bench,
+  orders: readonly EvaluationOrder[],
+  tokenBudget: number,
+  adapter: Adapter | null,
+  { report, signal, checkpoint, text, engine }: Bench,
 ): Promise<number | null> {
   if (orders.length === 0) return 0
   report.event('phase', { phase: 'EVALUATE' })
@@ -153,10 +194,21 @@ async function scoreAll(
   for (const { settings, rows } of orders) {
     const name = `${settings.task} ${settings.rowsSha256} ${settings.limit}`
     if (!prepared.has(name)) {
-      prepared.set(name, await prepareTask(settings.task, rows, settings.limit, text, checkpoint.config.maxPositions, signal))
+      prepared.set(
+        name,
+        await prepareTask(
+          settings.task,
+          rows,
+          settings.limit,
+          text,
+          checkpoint.config.maxPositions,
+          signal,
+        ),
+      )
     }
   }
-  const taskOf = ({ settings }: EvaluationOrder) => prepared.get(`${settings.task} ${settings.rowsSha256} ${settings.limit}`)!
+  const taskOf = ({ settings }: EvaluationOrder) =>
+    prepared.get(`${settings.task} ${settings.rowsSha256} ${settings.limit}`)!
   const total = orders.reduce((n, o) => n + taskOf(o).documents.length, 0)
   let [done, tokens] = [0, 0]
   const begin = performance.now()
@@ -166,16 +218,26 @@ async function scoreAll(
     const scorer = await openScorer(engine, checkpoint, subject === 'ADAPTER' ? adapter : null)
     for (const order of mine) {
       const task = taskOf(order)
-      report.event('evaluation', { key: order.key, promptHash: task.promptHash, documents: task.documents.length })
+      report.event('evaluation', {
+        key: order.key,
+        promptHash: task.promptHash,
+        documents: task.documents.length,
+      })
       let scored = 0
       for await (const batch of evaluate(task, scorer, tokenBudget, signal)) {
-        for (let i = 0; i < batch.samples.length; i += 500) report.event('samples', { key: order.key, samples: batch.samples.slice(i, i + 500) })
+        for (let i = 0; i < batch.samples.length; i += 500)
+          report.event('samples', { key: order.key, samples: batch.samples.slice(i, i + 500) })
         scored += batch.samples.length
         done += batch.samples.length
         tokens += batch.tokens
         const seconds = (performance.now() - begin) / 1000
         report.event('progress', {
-          phase: 'EVALUATE', done, total, unit: 'documents', tokensPerSecond: tokens / seconds, etaSeconds: ((total - done) * seconds) / done,
+          phase: 'EVALUATE',
+          done,
+          total,
+          unit: 'documents',
+          tokensPerSecond: tokens / seconds,
+          etaSeconds: ((total - done) * seconds) / done,
         })
       }
       if (scored < task.documents.length) return null
@@ -185,4 +247,3 @@ async function scoreAll(
   }
   return done
 }
-

@@ -23,14 +23,17 @@ const canceled = () => report.signal.reason instanceof Canceled
 try {
   const ending = await work(job, client, report, signal)
   if (ending.type === 'finished') report.event('finished', { summary: ending.summary })
-  else report.event('interrupted', { reason: canceled() ? 'CANCELED' : 'SIGTERM', step: ending.step })
+  else
+    report.event('interrupted', { reason: canceled() ? 'CANCELED' : 'SIGTERM', step: ending.step })
 } catch (error) {
   if (signal.aborted && error === signal.reason) {
     report.event('interrupted', { reason: canceled() ? 'CANCELED' : 'SIGTERM', step: null })
   } else if (error instanceof FormatError) {
     report.event('failed', { code: 'INPUT', message: error.message })
   } else if (error instanceof NonFinite) {
-    const values = Object.fromEntries(Object.entries(error.values).map(([name, v]) => [name, Number.isFinite(v) ? v : null]))
+    const values = Object.fromEntries(
+      Object.entries(error.values).map(([name, v]) => [name, Number.isFinite(v) ? v : null]),
+    )
     report.event('metrics', { step: error.step, values })
     report.event('failed', { code: 'NON_FINITE', message: error.message })
   } else {
@@ -40,7 +43,10 @@ try {
   }
 }
 // Rejects when the run is no longer ours or the api is gone for good: nothing is owed then but the exit.
-await report.close().then(() => process.exit(0), (error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
-  process.exit(1)
-})
+await report.close().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : error)
+    process.exit(1)
+  },
+)

@@ -31,7 +31,11 @@ export class Reporter {
   #queue: Queued[] = []
   #seq = 0
   #acknowledged = 0
-  #flushing: { readonly upTo: number; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
+  #flushing: {
+    readonly upTo: number
+    readonly resolve: () => void
+    readonly reject: (error: Error) => void
+  }[] = []
   #failure: Error | null = null
   #closing = false
   #wake = () => {}
@@ -50,8 +54,14 @@ export class Reporter {
   /** Numbers the event, dates it, and returns at once; texts that are too long for the protocol are cut. */
   event<T extends EventType>(type: T, body: EventBody<T>): void {
     if (this.#failure !== null) return
-    const event = { seq: ++this.#seq, at: new Date().toISOString(), type, body } as unknown as RunEvent
-    if ('message' in event.body) event.body = { ...event.body, message: event.body.message.slice(0, 8192) }
+    const event = {
+      seq: ++this.#seq,
+      at: new Date().toISOString(),
+      type,
+      body,
+    } as unknown as RunEvent
+    if ('message' in event.body)
+      event.body = { ...event.body, message: event.body.message.slice(0, 8192) }
     this.#queue.push({ event, bytes: JSON.stringify(event).length })
     if (this.#queue.length > waiting) this.#dropProgress()
     this.#wake()
@@ -99,7 +109,11 @@ export class Reporter {
         tries++
         if (error instanceof Lost || error instanceof Refused) return this.#fail(error)
         if (Date.now() - heard > patience) {
-          return this.#fail(new Error(`no answer from the api for ${Math.round(patience / 1000)} s`, { cause: error }))
+          return this.#fail(
+            new Error(`no answer from the api for ${Math.round(patience / 1000)} s`, {
+              cause: error,
+            }),
+          )
         }
       }
     }
@@ -109,7 +123,10 @@ export class Reporter {
   async #gather(renewal: number): Promise<void> {
     await this.#pause(renewal - Date.now(), () => this.#queue.length > 0)
     if (this.#queue.length === 0) return
-    await this.#pause(this.#options.gather, () => this.#flushing.length > 0 || this.#queue.length >= batchEvents)
+    await this.#pause(
+      this.#options.gather,
+      () => this.#flushing.length > 0 || this.#queue.length >= batchEvents,
+    )
   }
 
   /** Milliseconds, or until `enough`; looked at whenever something is said or asked. */
@@ -159,7 +176,9 @@ export class Reporter {
   /** All but the newest: a place in a long wait is worth nothing once a later one is known. */
   #dropProgress(): void {
     const newest = this.#queue.findLast(({ event }) => event.type === 'progress')
-    this.#queue = this.#queue.filter((queued) => queued === newest || queued.event.type !== 'progress')
+    this.#queue = this.#queue.filter(
+      (queued) => queued === newest || queued.event.type !== 'progress',
+    )
   }
 }
 

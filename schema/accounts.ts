@@ -11,7 +11,9 @@ export const accounts = table('accounts', {
 
 export const apiKeys = table('api_keys', {
   id: uuid().primaryKey().defaultRandom(),
-  accountId: uuid().notNull().references(() => accounts.id, { onDelete: 'cascade' }),
+  accountId: uuid()
+    .notNull()
+    .references(() => accounts.id, { onDelete: 'cascade' }),
   name: text().notNull(),
   prefix: text().notNull().unique(),
   /** sha256 of the secret, in hex: secrets are 256 random bits, so a slow hash would add nothing. */
@@ -22,11 +24,17 @@ export const apiKeys = table('api_keys', {
 })
 
 /** A browser that exchanged a key for a cookie. It ends with its key, at its expiry, or when somebody logs out. */
-export const sessions = table('sessions', {
-  id: uuid().primaryKey().defaultRandom(),
-  keyId: uuid().notNull().references(() => apiKeys.id, { onDelete: 'cascade' }),
-  /** sha256 of the cookie's 256 random bits, in hex. */
-  tokenHash: text().notNull().unique(),
-  createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
-  expiresAt: timestamp({ withTimezone: true }).notNull(),
-}, (t) => [index('sessions_key').on(t.keyId)])
+export const sessions = table(
+  'sessions',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    keyId: uuid()
+      .notNull()
+      .references(() => apiKeys.id, { onDelete: 'cascade' }),
+    /** sha256 of the cookie's 256 random bits, in hex. */
+    tokenHash: text().notNull().unique(),
+    createdAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+    expiresAt: timestamp({ withTimezone: true }).notNull(),
+  },
+  (t) => [index('sessions_key').on(t.keyId)],
+)

@@ -1,5 +1,16 @@
 /** Scores: one evaluation is one subject (base model, or adapter on it) on one task under one set of settings. */
-import { doublePrecision, index, integer, jsonb, primaryKey, snakeCase, text, timestamp, unique, uuid } from 'drizzle-orm/pg-core'
+import {
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  primaryKey,
+  snakeCase,
+  text,
+  timestamp,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { accounts } from './accounts.ts'
 import { adapters, baseModels } from './models.ts'
 import { runs } from './runs.ts'
@@ -7,85 +18,128 @@ import type { EvaluationSettings } from './spec.ts'
 
 const { table } = snakeCase
 
-export const evaluations = table('evaluations', {
-  id: uuid().primaryKey().defaultRandom(),
-  runId: uuid().notNull().references(() => runs.id),
-  /** The order's key within the run's job. */
-  key: text().notNull(),
-  baseModelId: uuid().notNull().references(() => baseModels.id),
-  /** Null: the base model itself. */
-  adapterId: uuid().references(() => adapters.id),
-  task: text().notNull(),
-  settings: jsonb().$type<EvaluationSettings>().notNull(),
-  /** sha256 of the canonical settings: equal means comparable and reusable. */
-  settingsHash: text().notNull(),
-  promptHash: text().notNull(),
-  documents: integer().notNull(),
-  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-  /** Null while samples are still coming; only finished evaluations are compared, ranked or reused. */
-  finishedAt: timestamp({ withTimezone: true }),
-}, (t) => [
-  unique('evaluations_order').on(t.runId, t.key),
-  index('evaluations_subject').on(t.baseModelId, t.adapterId, t.settingsHash),
-  index('evaluations_settings').on(t.settingsHash),
-])
+export const evaluations = table(
+  'evaluations',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    runId: uuid()
+      .notNull()
+      .references(() => runs.id),
+    /** The order's key within the run's job. */
+    key: text().notNull(),
+    baseModelId: uuid()
+      .notNull()
+      .references(() => baseModels.id),
+    /** Null: the base model itself. */
+    adapterId: uuid().references(() => adapters.id),
+    task: text().notNull(),
+    settings: jsonb().$type<EvaluationSettings>().notNull(),
+    /** sha256 of the canonical settings: equal means comparable and reusable. */
+    settingsHash: text().notNull(),
+    promptHash: text().notNull(),
+    documents: integer().notNull(),
+    createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
+    /** Null while samples are still coming; only finished evaluations are compared, ranked or reused. */
+    finishedAt: timestamp({ withTimezone: true }),
+  },
+  (t) => [
+    unique('evaluations_order').on(t.runId, t.key),
+    index('evaluations_subject').on(t.baseModelId, t.adapterId, t.settingsHash),
+    index('evaluations_settings').on(t.settingsHash),
+  ],
+)
 
 /** Mean and standard error of one metric of a finished evaluation. */
-export const scores = table('scores', {
-  evaluationId: uuid().notNull().references(() => evaluations.id, { onDelete: 'cascade' }),
-  metric: text().notNull(),
-  n: integer().notNull(),
-  mean: doublePrecision().notNull(),
-  /** Null for a single sample. */
-  standardError: doublePrecision(),
-}, (t) => [primaryKey({ columns: [t.evaluationId, t.metric] })])
+export const scores = table(
+  'scores',
+  {
+    evaluationId: uuid()
+      .notNull()
+      .references(() => evaluations.id, { onDelete: 'cascade' }),
+    metric: text().notNull(),
+    n: integer().notNull(),
+    mean: doublePrecision().notNull(),
+    /** Null for a single sample. */
+    standardError: doublePrecision(),
+  },
+  (t) => [primaryKey({ columns: [t.evaluationId, t.metric] })],
+)
 
-export const samples = table('samples', {
-  evaluationId: uuid().notNull().references(() => evaluations.id, { onDelete: 'cascade' }),
-  document: integer().notNull(),
-  /** Hash of the rendered requests: samples are paired only where it agrees. */
-  hash: text().notNull(),
-  gold: integer().notNull(),
-  picked: integer().notNull(),
-  choices: jsonb().$type<{ logLikelihood: number | null; tokens: number }[]>().notNull(),
-  scores: jsonb().$type<Record<string, number | null>>().notNull(),
-  question: text().notNull(),
-  answers: jsonb().$type<string[]>().notNull(),
-}, (t) => [primaryKey({ columns: [t.evaluationId, t.document] })])
+export const samples = table(
+  'samples',
+  {
+    evaluationId: uuid()
+      .notNull()
+      .references(() => evaluations.id, { onDelete: 'cascade' }),
+    document: integer().notNull(),
+    /** Hash of the rendered requests: samples are paired only where it agrees. */
+    hash: text().notNull(),
+    gold: integer().notNull(),
+    picked: integer().notNull(),
+    choices: jsonb().$type<{ logLikelihood: number | null; tokens: number }[]>().notNull(),
+    scores: jsonb().$type<Record<string, number | null>>().notNull(),
+    question: text().notNull(),
+    answers: jsonb().$type<string[]>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.evaluationId, t.document] })],
+)
 
 /** A candidate against a baseline on shared samples. */
-export const comparisons = table('comparisons', {
-  id: uuid().primaryKey().defaultRandom(),
-  accountId: uuid().notNull().references(() => accounts.id),
-  /** The training run that asked for it; null when made by `compare`. */
-  runId: uuid().references(() => runs.id),
-  baselineModelId: uuid().notNull().references(() => baseModels.id),
-  baselineAdapterId: uuid().references(() => adapters.id),
-  candidateModelId: uuid().notNull().references(() => baseModels.id),
-  candidateAdapterId: uuid().references(() => adapters.id),
-  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-}, (t) => [unique('comparisons_run').on(t.runId), index('comparisons_created').on(t.createdAt.desc(), t.id.desc())])
+export const comparisons = table(
+  'comparisons',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    accountId: uuid()
+      .notNull()
+      .references(() => accounts.id),
+    /** The training run that asked for it; null when made by `compare`. */
+    runId: uuid().references(() => runs.id),
+    baselineModelId: uuid()
+      .notNull()
+      .references(() => baseModels.id),
+    baselineAdapterId: uuid().references(() => adapters.id),
+    candidateModelId: uuid()
+      .notNull()
+      .references(() => baseModels.id),
+    candidateAdapterId: uuid().references(() => adapters.id),
+    createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
+  },
+  (t) => [
+    unique('comparisons_run').on(t.runId),
+    index('comparisons_created').on(t.createdAt.desc(), t.id.desc()),
+  ],
+)
 
-export const comparisonTasks = table('comparison_tasks', {
-  comparisonId: uuid().notNull().references(() => comparisons.id, { onDelete: 'cascade' }),
-  task: text().notNull(),
-  metric: text().notNull(),
-  baselineEvaluationId: uuid().notNull().references(() => evaluations.id),
-  candidateEvaluationId: uuid().notNull().references(() => evaluations.id),
-  /** Pairs: documents that both sides scored under the same hash. */
-  n: integer().notNull(),
-  /** Documents of either side that could not be paired. */
-  leftOut: integer().notNull().default(0),
-  baseline: doublePrecision().notNull(),
-  candidate: doublePrecision().notNull(),
-  /** candidate - baseline over paired samples, with its interval at `level`. */
-  difference: doublePrecision().notNull(),
-  low: doublePrecision().notNull(),
-  high: doublePrecision().notNull(),
-  level: doublePrecision().notNull(),
-  /** Exact McNemar test on the discordant pairs. */
-  pValue: doublePrecision().notNull(),
-  /** Samples that only the candidate, or only the baseline, got right. */
-  gained: integer().notNull(),
-  lost: integer().notNull(),
-}, (t) => [primaryKey({ columns: [t.comparisonId, t.task, t.metric] })])
+export const comparisonTasks = table(
+  'comparison_tasks',
+  {
+    comparisonId: uuid()
+      .notNull()
+      .references(() => comparisons.id, { onDelete: 'cascade' }),
+    task: text().notNull(),
+    metric: text().notNull(),
+    baselineEvaluationId: uuid()
+      .notNull()
+      .references(() => evaluations.id),
+    candidateEvaluationId: uuid()
+      .notNull()
+      .references(() => evaluations.id),
+    /** Pairs: documents that both sides scored under the same hash. */
+    n: integer().notNull(),
+    /** Documents of either side that could not be paired. */
+    leftOut: integer().notNull().default(0),
+    baseline: doublePrecision().notNull(),
+    candidate: doublePrecision().notNull(),
+    /** candidate - baseline over paired samples, with its interval at `level`. */
+    difference: doublePrecision().notNull(),
+    low: doublePrecision().notNull(),
+    high: doublePrecision().notNull(),
+    level: doublePrecision().notNull(),
+    /** Exact McNemar test on the discordant pairs. */
+    pValue: doublePrecision().notNull(),
+    /** Samples that only the candidate, or only the baseline, got right. */
+    gained: integer().notNull(),
+    lost: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.comparisonId, t.task, t.metric] })],
+)

@@ -1,6 +1,13 @@
 /** The run state machine as a table: which status may follow which. */
 
-export const runStatuses = ['QUEUED', 'STARTING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const
+export const runStatuses = [
+  'QUEUED',
+  'STARTING',
+  'RUNNING',
+  'SUCCEEDED',
+  'FAILED',
+  'CANCELED',
+] as const
 export type RunStatus = (typeof runStatuses)[number]
 
 /** STARTING and RUNNING go back to QUEUED when a runtime is lost with attempts left. */

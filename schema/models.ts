@@ -1,5 +1,15 @@
 /** Base models, datasets and adapters: the things that runs read and make. All are identified by their content. */
-import { bigint, doublePrecision, index, integer, jsonb, snakeCase, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  snakeCase,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { runs } from './runs.ts'
 
 const { table } = snakeCase
@@ -26,15 +36,24 @@ export const datasets = table('datasets', {
   createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
 })
 
-export const adapters = table('adapters', {
-  id: uuid().primaryKey().defaultRandom(),
-  name: text().notNull(),
-  runId: uuid().notNull().unique().references(() => runs.id),
-  baseModelId: uuid().notNull().references(() => baseModels.id),
-  sha256: text().notNull(),
-  parameters: bigint({ mode: 'number' }).notNull(),
-  r: integer().notNull(),
-  alpha: doublePrecision().notNull(),
-  targetModules: jsonb().$type<string[]>().notNull(),
-  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-}, (t) => [index('adapters_base_model').on(t.baseModelId)])
+export const adapters = table(
+  'adapters',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    name: text().notNull(),
+    runId: uuid()
+      .notNull()
+      .unique()
+      .references(() => runs.id),
+    baseModelId: uuid()
+      .notNull()
+      .references(() => baseModels.id),
+    sha256: text().notNull(),
+    parameters: bigint({ mode: 'number' }).notNull(),
+    r: integer().notNull(),
+    alpha: doublePrecision().notNull(),
+    targetModules: jsonb().$type<string[]>().notNull(),
+    createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
+  },
+  (t) => [index('adapters_base_model').on(t.baseModelId)],
+)

@@ -87,7 +87,10 @@ const body = {
   }),
   /** What the runtime is doing now. */
   phase: z.object({ phase: z.enum(['PREPARE', 'TRAIN', 'EVALUATE']) }),
-  log: z.object({ level: z.enum(['debug', 'info', 'warn', 'error']), message: z.string().max(8192) }),
+  log: z.object({
+    level: z.enum(['debug', 'info', 'warn', 'error']),
+    message: z.string().max(8192),
+  }),
   /** What became of the dataset's rows. */
   dataset: z.object({
     rows: z.number().int(),
@@ -125,7 +128,10 @@ const body = {
     code: z.enum(['INPUT', 'ENGINE', 'NON_FINITE']),
     message: z.string().max(8192),
   }),
-  interrupted: z.object({ reason: z.enum(['CANCELED', 'SIGTERM']), step: z.number().int().nullable() }),
+  interrupted: z.object({
+    reason: z.enum(['CANCELED', 'SIGTERM']),
+    step: z.number().int().nullable(),
+  }),
 }
 
 const event = <T extends keyof typeof body>(type: T) =>
@@ -138,9 +144,20 @@ const event = <T extends keyof typeof body>(type: T) =>
   })
 
 export const RunEvent = z.discriminatedUnion('type', [
-  event('started'), event('phase'), event('log'), event('dataset'), event('metrics'), event('progress'),
-  event('checkpoint'), event('adapter'), event('evaluation'), event('samples'), event('evaluated'),
-  event('finished'), event('failed'), event('interrupted'),
+  event('started'),
+  event('phase'),
+  event('log'),
+  event('dataset'),
+  event('metrics'),
+  event('progress'),
+  event('checkpoint'),
+  event('adapter'),
+  event('evaluation'),
+  event('samples'),
+  event('evaluated'),
+  event('finished'),
+  event('failed'),
+  event('interrupted'),
 ])
 export type RunEvent = z.infer<typeof RunEvent>
 export type EventType = RunEvent['type']
@@ -157,4 +174,3 @@ export const Acknowledgement = z.object({
   cancel: z.boolean(),
 })
 export type Acknowledgement = z.infer<typeof Acknowledgement>
-

@@ -25,7 +25,11 @@ export const relations = defineRelations(tables, (r) => ({
     runs: r.many.runs(),
   },
   adapters: {
-    baseModel: r.one.baseModels({ from: r.adapters.baseModelId, to: r.baseModels.id, optional: false }),
+    baseModel: r.one.baseModels({
+      from: r.adapters.baseModelId,
+      to: r.baseModels.id,
+      optional: false,
+    }),
     run: r.one.runs({ from: r.adapters.runId, to: r.runs.id, optional: false, alias: 'made' }),
     evaluations: r.many.evaluations(),
   },
@@ -52,33 +56,73 @@ export const relations = defineRelations(tables, (r) => ({
   },
   evaluations: {
     run: r.one.runs({ from: r.evaluations.runId, to: r.runs.id, optional: false }),
-    baseModel: r.one.baseModels({ from: r.evaluations.baseModelId, to: r.baseModels.id, optional: false }),
+    baseModel: r.one.baseModels({
+      from: r.evaluations.baseModelId,
+      to: r.baseModels.id,
+      optional: false,
+    }),
     adapter: r.one.adapters({ from: r.evaluations.adapterId, to: r.adapters.id }),
     scores: r.many.scores(),
     samples: r.many.samples(),
   },
   scores: {
-    evaluation: r.one.evaluations({ from: r.scores.evaluationId, to: r.evaluations.id, optional: false }),
+    evaluation: r.one.evaluations({
+      from: r.scores.evaluationId,
+      to: r.evaluations.id,
+      optional: false,
+    }),
   },
   samples: {
-    evaluation: r.one.evaluations({ from: r.samples.evaluationId, to: r.evaluations.id, optional: false }),
+    evaluation: r.one.evaluations({
+      from: r.samples.evaluationId,
+      to: r.evaluations.id,
+      optional: false,
+    }),
   },
   comparisons: {
     account: r.one.accounts({ from: r.comparisons.accountId, to: r.accounts.id, optional: false }),
     run: r.one.runs({ from: r.comparisons.runId, to: r.runs.id }),
-    baselineModel: r.one.baseModels({ from: r.comparisons.baselineModelId, to: r.baseModels.id, optional: false, alias: 'baseline' }),
-    baselineAdapter: r.one.adapters({ from: r.comparisons.baselineAdapterId, to: r.adapters.id, alias: 'baseline' }),
-    candidateModel: r.one.baseModels({ from: r.comparisons.candidateModelId, to: r.baseModels.id, optional: false, alias: 'candidate' }),
-    candidateAdapter: r.one.adapters({ from: r.comparisons.candidateAdapterId, to: r.adapters.id, alias: 'candidate' }),
+    baselineModel: r.one.baseModels({
+      from: r.comparisons.baselineModelId,
+      to: r.baseModels.id,
+      optional: false,
+      alias: 'baseline',
+    }),
+    baselineAdapter: r.one.adapters({
+      from: r.comparisons.baselineAdapterId,
+      to: r.adapters.id,
+      alias: 'baseline',
+    }),
+    candidateModel: r.one.baseModels({
+      from: r.comparisons.candidateModelId,
+      to: r.baseModels.id,
+      optional: false,
+      alias: 'candidate',
+    }),
+    candidateAdapter: r.one.adapters({
+      from: r.comparisons.candidateAdapterId,
+      to: r.adapters.id,
+      alias: 'candidate',
+    }),
     tasks: r.many.comparisonTasks(),
   },
   comparisonTasks: {
-    comparison: r.one.comparisons({ from: r.comparisonTasks.comparisonId, to: r.comparisons.id, optional: false }),
+    comparison: r.one.comparisons({
+      from: r.comparisonTasks.comparisonId,
+      to: r.comparisons.id,
+      optional: false,
+    }),
     baselineEvaluation: r.one.evaluations({
-      from: r.comparisonTasks.baselineEvaluationId, to: r.evaluations.id, optional: false, alias: 'baseline',
+      from: r.comparisonTasks.baselineEvaluationId,
+      to: r.evaluations.id,
+      optional: false,
+      alias: 'baseline',
     }),
     candidateEvaluation: r.one.evaluations({
-      from: r.comparisonTasks.candidateEvaluationId, to: r.evaluations.id, optional: false, alias: 'candidate',
+      from: r.comparisonTasks.candidateEvaluationId,
+      to: r.evaluations.id,
+      optional: false,
+      alias: 'candidate',
     }),
   },
 }))

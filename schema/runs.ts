@@ -1,7 +1,17 @@
 /** Runs and the files they make. The run row is the job: claim, lease and fencing live here, there is no queue beside it. */
 import { sql } from 'drizzle-orm'
 import {
-  bigint, check, index, integer, jsonb, snakeCase, text, timestamp, unique, uuid, type AnyPgColumn,
+  bigint,
+  check,
+  index,
+  integer,
+  jsonb,
+  snakeCase,
+  text,
+  timestamp,
+  unique,
+  uuid,
+  type AnyPgColumn,
 } from 'drizzle-orm/pg-core'
 import { accounts } from './accounts.ts'
 import { runStatuses } from './lifecycle.ts'
@@ -12,51 +22,70 @@ const { table } = snakeCase
 
 export type Failure = { readonly code: string; readonly message: string }
 
-export const runs = table('runs', {
-  id: uuid().primaryKey().defaultRandom(),
-  accountId: uuid().notNull().references(() => accounts.id),
-  name: text().notNull(),
-  kind: text({ enum: ['TRAIN', 'EVALUATE'] }).notNull(),
-  status: text({ enum: runStatuses }).notNull().default('QUEUED'),
-  spec: jsonb().$type<RunSpec>().notNull(),
-  baseModelId: uuid().notNull().references(() => baseModels.id),
-  datasetId: uuid().references(() => datasets.id),
-  /** The adapter that an EVALUATE run scores. */
-  adapterId: uuid().references((): AnyPgColumn => adapters.id),
-  retryOf: uuid().references((): AnyPgColumn => runs.id),
-  idempotencyKey: text().notNull(),
-  /** sha256 of the canonical input that came with the key: same key, other input is a conflict. */
-  inputHash: text().notNull(),
-  priority: integer().notNull().default(0),
-  attempt: integer().notNull().default(0),
-  maxAttempts: integer().notNull().default(3),
-  /** sha256 of the current attempt's token: the fencing token. Null when no attempt may write. */
-  tokenHash: text(),
-  leaseUntil: timestamp({ withTimezone: true }),
-  cancelRequestedAt: timestamp({ withTimezone: true }),
-  /** The next event's cursor; handed out under the row's lock, so cursors are dense. */
-  nextCursor: bigint({ mode: 'number' }).notNull().default(1),
-  /** Highest stored seq of the current attempt's runtime. */
-  runtimeSeq: bigint({ mode: 'number' }).notNull().default(0),
-  failure: jsonb().$type<Failure>(),
-  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-  startedAt: timestamp({ withTimezone: true }),
-  finishedAt: timestamp({ withTimezone: true }),
-}, (t) => [
-  unique('runs_idempotency').on(t.accountId, t.idempotencyKey),
-  index('runs_waiting').on(t.priority.desc(), t.createdAt).where(sql`status in ('QUEUED', 'STARTING', 'RUNNING')`),
-  index('runs_created').on(t.createdAt.desc(), t.id.desc()),
-  check('runs_status', sql`status in ('QUEUED', 'STARTING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED')`),
-])
+export const runs = table(
+  'runs',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    accountId: uuid()
+      .notNull()
+      .references(() => accounts.id),
+    name: text().notNull(),
+    kind: text({ enum: ['TRAIN', 'EVALUATE'] }).notNull(),
+    status: text({ enum: runStatuses }).notNull().default('QUEUED'),
+    spec: jsonb().$type<RunSpec>().notNull(),
+    baseModelId: uuid()
+      .notNull()
+      .references(() => baseModels.id),
+    datasetId: uuid().references(() => datasets.id),
+    /** The adapter that an EVALUATE run scores. */
+    adapterId: uuid().references((): AnyPgColumn => adapters.id),
+    retryOf: uuid().references((): AnyPgColumn => runs.id),
+    idempotencyKey: text().notNull(),
+    /** sha256 of the canonical input that came with the key: same key, other input is a conflict. */
+    inputHash: text().notNull(),
+    priority: integer().notNull().default(0),
+    attempt: integer().notNull().default(0),
+    maxAttempts: integer().notNull().default(3),
+    /** sha256 of the current attempt's token: the fencing token. Null when no attempt may write. */
+    tokenHash: text(),
+    leaseUntil: timestamp({ withTimezone: true }),
+    cancelRequestedAt: timestamp({ withTimezone: true }),
+    /** The next event's cursor; handed out under the row's lock, so cursors are dense. */
+    nextCursor: bigint({ mode: 'number' }).notNull().default(1),
+    /** Highest stored seq of the current attempt's runtime. */
+    runtimeSeq: bigint({ mode: 'number' }).notNull().default(0),
+    failure: jsonb().$type<Failure>(),
+    createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
+    startedAt: timestamp({ withTimezone: true }),
+    finishedAt: timestamp({ withTimezone: true }),
+  },
+  (t) => [
+    unique('runs_idempotency').on(t.accountId, t.idempotencyKey),
+    index('runs_waiting')
+      .on(t.priority.desc(), t.createdAt)
+      .where(sql`status in ('QUEUED', 'STARTING', 'RUNNING')`),
+    index('runs_created').on(t.createdAt.desc(), t.id.desc()),
+    check(
+      'runs_status',
+      sql`status in ('QUEUED', 'STARTING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED')`,
+    ),
+  ],
+)
 
-export const artifacts = table('artifacts', {
-  id: uuid().primaryKey().defaultRandom(),
-  runId: uuid().notNull().references(() => runs.id),
-  attempt: integer().notNull(),
-  kind: text({ enum: ['ADAPTER', 'CHECKPOINT'] }).notNull(),
-  name: text().notNull(),
-  step: integer(),
-  sha256: text().notNull(),
-  bytes: bigint({ mode: 'number' }).notNull(),
-  createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
-}, (t) => [index('artifacts_run').on(t.runId, t.kind)])
+export const artifacts = table(
+  'artifacts',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    runId: uuid()
+      .notNull()
+      .references(() => runs.id),
+    attempt: integer().notNull(),
+    kind: text({ enum: ['ADAPTER', 'CHECKPOINT'] }).notNull(),
+    name: text().notNull(),
+    step: integer(),
+    sha256: text().notNull(),
+    bytes: bigint({ mode: 'number' }).notNull(),
+    createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
+  },
+  (t) => [index('artifacts_run').on(t.runId, t.kind)],
+)

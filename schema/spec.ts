@@ -9,42 +9,59 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 
 const count = z.number().int().positive()
 
 /** The seven linears of a Llama layer, under the names their weights have. */
-export const linears = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const
+export const linears = [
+  'q_proj',
+  'k_proj',
+  'v_proj',
+  'o_proj',
+  'gate_proj',
+  'up_proj',
+  'down_proj',
+] as const
 
 export const LoraSpec = z.object({
   r: count.max(512).default(16),
   alpha: z.number().positive().default(32),
   /** The recipe states 0.05, but its trainer switches dropout off (disable_dropout), so 0 is what it really ran with. */
-  dropout: z.literal(0, { error: 'expected 0: ORPO trainers switch dropout off, and no other value is implemented' }).default(0),
-  targetModules: z.array(z.enum(linears)).min(1).default([...linears]),
+  dropout: z
+    .literal(0, {
+      error: 'expected 0: ORPO trainers switch dropout off, and no other value is implemented',
+    })
+    .default(0),
+  targetModules: z
+    .array(z.enum(linears))
+    .min(1)
+    .default([...linears]),
 })
 
-export const Recipe = z.object({
-  beta: z.number().nonnegative().default(0.1),
-  /** What the NLL term covers: prompt and chosen answer (TRL), or the chosen answer only. */
-  nll: z.enum(['PROMPT_AND_CHOSEN', 'CHOSEN']).default('PROMPT_AND_CHOSEN'),
-  learningRate: z.number().positive().default(8e-6),
-  schedule: z.enum(['LINEAR', 'COSINE', 'CONSTANT']).default('LINEAR'),
-  warmupSteps: z.number().int().nonnegative().default(10),
-  weightDecay: z.number().nonnegative().default(0),
-  maxGradNorm: z.number().positive().default(1),
-  batchSize: count.max(1024).default(2),
-  accumulation: count.max(4096).default(4),
-  epochs: z.number().positive().default(1),
-  /** Optimizer steps; when given, it wins over epochs. */
-  maxSteps: count.nullable().default(null),
-  maxLength: count.min(8).default(1024),
-  maxPromptLength: count.min(4).default(512),
-  /** A fraction of the run (0.2: five evaluations), or 0 for none. */
-  evalEvery: z.number().min(0).max(1).default(0.2),
-  logEvery: count.default(1),
-  /** Optimizer steps between checkpoints; 0 for none but the one that an interruption writes. */
-  checkpointEvery: z.number().int().nonnegative().default(50),
-  seed: z.number().int().nonnegative().default(42),
-}).refine((r) => r.maxPromptLength < r.maxLength, {
-  error: 'expected maxPromptLength < maxLength, so that answers keep room',
-  path: ['maxPromptLength'],
-})
+export const Recipe = z
+  .object({
+    beta: z.number().nonnegative().default(0.1),
+    /** What the NLL term covers: prompt and chosen answer (TRL), or the chosen answer only. */
+    nll: z.enum(['PROMPT_AND_CHOSEN', 'CHOSEN']).default('PROMPT_AND_CHOSEN'),
+    learningRate: z.number().positive().default(8e-6),
+    schedule: z.enum(['LINEAR', 'COSINE', 'CONSTANT']).default('LINEAR'),
+    warmupSteps: z.number().int().nonnegative().default(10),
+    weightDecay: z.number().nonnegative().default(0),
+    maxGradNorm: z.number().positive().default(1),
+    batchSize: count.max(1024).default(2),
+    accumulation: count.max(4096).default(4),
+    epochs: z.number().positive().default(1),
+    /** Optimizer steps; when given, it wins over epochs. */
+    maxSteps: count.nullable().default(null),
+    maxLength: count.min(8).default(1024),
+    maxPromptLength: count.min(4).default(512),
+    /** A fraction of the run (0.2: five evaluations), or 0 for none. */
+    evalEvery: z.number().min(0).max(1).default(0.2),
+    logEvery: count.default(1),
+    /** Optimizer steps between checkpoints; 0 for none but the one that an interruption writes. */
+    checkpointEvery: z.number().int().nonnegative().default(50),
+    seed: z.number().int().nonnegative().default(42),
+  })
+  .refine((r) => r.maxPromptLength < r.maxLength, {
+    error: 'expected maxPromptLength < maxLength, so that answers keep room',
+    path: ['maxPromptLength'],
+  })
 
 export const ModelRef = z.object({
   /** Directory in Hugging Face layout. */

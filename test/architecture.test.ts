@@ -8,7 +8,19 @@ import { repository } from '#api/env.ts'
 const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = [
   ['schema/', []],
   ['api/server.ts', ['api/', 'schema/']],
-  ['api/app.ts', ['api/web/', 'api/graph/', 'api/accounts/', 'api/runtime.ts', 'api/artifacts.ts', 'api/context.ts', 'api/problem.ts', 'schema/']],
+  [
+    'api/app.ts',
+    [
+      'api/web/',
+      'api/graph/',
+      'api/accounts/',
+      'api/runtime.ts',
+      'api/artifacts.ts',
+      'api/context.ts',
+      'api/problem.ts',
+      'schema/',
+    ],
+  ],
   ['api/web/', ['api/evaluation/', 'api/runs/', 'api/accounts/', 'base', 'schema/']],
   ['api/graph/', ['api/evaluation/', 'api/runs/', 'api/accounts/', 'base', 'schema/']],
   ['api/dispatch/', ['api/runs/', 'base', 'schema/']],
@@ -20,13 +32,31 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
   ['api/', ['base', 'schema/']],
   ['gpu-runtime/tensor/', []],
   // Beside the wire and the specs, the catalogues that both sides must know.
-  ['gpu-runtime/', ['gpu-runtime/', 'schema/spec.ts', 'schema/protocol.ts', 'schema/tasks.ts', 'schema/families.ts']],
+  [
+    'gpu-runtime/',
+    [
+      'gpu-runtime/',
+      'schema/spec.ts',
+      'schema/protocol.ts',
+      'schema/tasks.ts',
+      'schema/families.ts',
+    ],
+  ],
 ]
 
 /** The api's leaves: what everything in it may lean on. */
-const base = ['artifacts', 'bell', 'canonical', 'context', 'database', 'env', 'postgres', 'postgresBinaries', 'problem', 'processes'].map(
-  (name) => `api/${name}.ts`,
-)
+const base = [
+  'artifacts',
+  'bell',
+  'canonical',
+  'context',
+  'database',
+  'env',
+  'postgres',
+  'postgresBinaries',
+  'problem',
+  'processes',
+].map((name) => `api/${name}.ts`)
 
 /** gpu-runtime's own order: beside itself, a part may import these; types, which cost nothing at run time, from anywhere. */
 const runtimeRules: Readonly<Record<string, readonly string[]>> = {
@@ -45,26 +75,42 @@ type Import = { readonly from: string; readonly to: string; readonly types: bool
 
 async function importsOf(folder: string): Promise<Import[]> {
   const found: Import[] = []
-  const names = (await readdir(join(repository, folder), { recursive: true })).filter((name) => name.endsWith('.ts'))
+  const names = (await readdir(join(repository, folder), { recursive: true })).filter((name) =>
+    name.endsWith('.ts'),
+  )
   for (const name of names) {
     const from = join(folder, name).split(sep).join('/')
     const text = await readFile(join(repository, from), 'utf8')
-    for (const [statement, specifier] of text.matchAll(/^(?:import|export)\b[^'"\n=(]*(?:\n[^'"=(]*)?from ['"]([.#][^'"]+)['"]/gm)) {
-      const target = specifier!.startsWith('#') ? specifier!.slice(1) : relative(repository, resolve(repository, dirname(from), specifier!))
-      found.push({ from, to: target.split(sep).join('/'), types: /^(im|ex)port type\b/.test(statement) })
+    for (const [statement, specifier] of text.matchAll(
+      /^(?:import|export)\b[^'"\n=(]*(?:\n[^'"=(]*)?from ['"]([.#][^'"]+)['"]/gm,
+    )) {
+      const target = specifier!.startsWith('#')
+        ? specifier!.slice(1)
+        : relative(repository, resolve(repository, dirname(from), specifier!))
+      found.push({
+        from,
+        to: target.split(sep).join('/'),
+        types: /^(im|ex)port type\b/.test(statement),
+      })
     }
   }
   return found
 }
 
-const all = [...(await importsOf('schema')), ...(await importsOf('api')), ...(await importsOf('gpu-runtime'))]
+const all = [
+  ...(await importsOf('schema')),
+  ...(await importsOf('api')),
+  ...(await importsOf('gpu-runtime')),
+]
 
 test('imports run in one direction: schema knows nothing, the api never imports the runtime, tensor imports nothing', () => {
   assert.ok(all.length > 100, `${all.length} imports were read`)
   const wrong = all.filter(({ from, to }) => {
     const [part, allowed] = rules.find(([prefix]) => from.startsWith(prefix)) ?? ['', []]
     if (part.endsWith('/') && part !== 'api/' && to.startsWith(part)) return false
-    return !allowed.some((prefix) => (prefix === 'base' ? base.includes(to) : to.startsWith(prefix)))
+    return !allowed.some((prefix) =>
+      prefix === 'base' ? base.includes(to) : to.startsWith(prefix),
+    )
   })
   assert.deepEqual(wrong, [])
 })
@@ -74,13 +120,21 @@ test('within the runtime, models know neither LoRA nor training, and text, files
   const wrong = all.filter(({ from, to, types }) => {
     if (types) return false
     const [part, other] = [partOf(from), partOf(to)]
-    return part !== undefined && other !== undefined && part !== other && runtimeRules[part]?.includes(other) === false
+    return (
+      part !== undefined &&
+      other !== undefined &&
+      part !== other &&
+      runtimeRules[part]?.includes(other) === false
+    )
   })
   assert.deepEqual(wrong, [])
 })
 
 test('no file imports itself through others', () => {
-  const next = Map.groupBy(all.filter(({ types }) => !types), ({ from }) => from)
+  const next = Map.groupBy(
+    all.filter(({ types }) => !types),
+    ({ from }) => from,
+  )
   const done = new Set<string>()
   const visit = (file: string, path: readonly string[]): void => {
     assert.ok(!path.includes(file) || mutual.has(file), [...path, file].join(' -> '))

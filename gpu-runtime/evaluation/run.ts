@@ -3,7 +3,12 @@ import type { Choice, Sample } from '#schema/protocol.ts'
 import { tasks, type TaskName } from '#schema/tasks.ts'
 import { readRows } from '../data/rows.ts'
 import { FormatError } from '../error.ts'
-import { requestTokens, type ChoiceScore, type Scorer, type ScoreRequest } from '../inference/score.ts'
+import {
+  requestTokens,
+  type ChoiceScore,
+  type Scorer,
+  type ScoreRequest,
+} from '../inference/score.ts'
 import type { Text } from '../text/text.ts'
 import { byBudget } from '../data/batches.ts'
 import { promptHash, requests, requestsHash, tokenizeRequest } from './requests.ts'
@@ -16,11 +21,21 @@ export type Prepared = {
   readonly documents: readonly PreparedDocument[]
 }
 
-type PreparedDocument = { readonly index: number; readonly hash: string; readonly document: Document; readonly request: ScoreRequest }
+type PreparedDocument = {
+  readonly index: number
+  readonly hash: string
+  readonly document: Document
+  readonly request: ScoreRequest
+}
 
 /** Read a task's rows (the first `limit`) and make its requests. Throws FormatError naming the row. */
 export async function prepareTask(
-  task: TaskName, rows: string, limit: number | null, text: Text, maxPositions: number, signal: AbortSignal,
+  task: TaskName,
+  rows: string,
+  limit: number | null,
+  text: Text,
+  maxPositions: number,
+  signal: AbortSignal,
 ): Promise<Prepared> {
   const documents: PreparedDocument[] = []
   for await (const { row, value } of readRows(rows)) {
@@ -30,15 +45,25 @@ export async function prepareTask(
     const request = tokenizeRequest(text, document.context, document.choices, { maxPositions })
     documents.push({ index: row, hash: requestsHash(requests(document)), document, request })
   }
-  if (documents.length === 0) throw new FormatError(`${rows}: no rows, expected documents of ${task}`)
+  if (documents.length === 0)
+    throw new FormatError(`${rows}: no rows, expected documents of ${task}`)
   return { task, promptHash: promptHash(documents.map((d) => d.hash)), documents }
 }
 
 /** Score in batches of like length; samples come as batches are done, each document once. An aborted signal ends it after a batch. */
-export async function* evaluate({ task, documents }: Prepared, scorer: Scorer, tokenBudget: number, signal: AbortSignal): AsyncGenerator<{ samples: Sample[]; tokens: number }> {
+export async function* evaluate(
+  { task, documents }: Prepared,
+  scorer: Scorer,
+  tokenBudget: number,
+  signal: AbortSignal,
+): AsyncGenerator<{ samples: Sample[]; tokens: number }> {
   // Documents of one run share a rectangle in attention: equal numbers of choices and similar lengths waste the least.
-  const sorted = documents.toSorted((a, b) =>
-    b.request.choices.length - a.request.choices.length || requestTokens(b.request) - requestTokens(a.request) || a.index - b.index)
+  const sorted = documents.toSorted(
+    (a, b) =>
+      b.request.choices.length - a.request.choices.length ||
+      requestTokens(b.request) - requestTokens(a.request) ||
+      a.index - b.index,
+  )
   for (const batch of byBudget(sorted, (d) => requestTokens(d.request), tokenBudget)) {
     if (signal.aborted) return
     const scores = await scorer.score(batch.map((d) => d.request))
@@ -52,9 +77,14 @@ export async function* evaluate({ task, documents }: Prepared, scorer: Scorer, t
 const finite = (x: number): number | null => (Number.isFinite(x) ? x : null)
 
 /** Index of the largest, the first of equals; NaN never wins. */
-const argmax = (xs: readonly number[]): number => xs.reduce((best, x, i) => (x > xs[best]! || Number.isNaN(xs[best]!) ? i : best), 0)
+const argmax = (xs: readonly number[]): number =>
+  xs.reduce((best, x, i) => (x > xs[best]! || Number.isNaN(xs[best]!) ? i : best), 0)
 
-function sample(task: TaskName, { index, hash, document }: PreparedDocument, scores: readonly ChoiceScore[]): Sample {
+function sample(
+  task: TaskName,
+  { index, hash, document }: PreparedDocument,
+  scores: readonly ChoiceScore[],
+): Sample {
   const { gold, lengths } = document
   const picked = argmax(scores.map((s) => s.logLikelihood))
   const values = {
@@ -66,7 +96,10 @@ function sample(task: TaskName, { index, hash, document }: PreparedDocument, sco
     hash,
     gold,
     picked,
-    choices: scores.map((s): Choice => ({ logLikelihood: finite(s.logLikelihood), tokens: s.tokens.length })),
+    choices: scores.map((s): Choice => ({
+      logLikelihood: finite(s.logLikelihood),
+      tokens: s.tokens.length,
+    })),
     scores: Object.fromEntries(tasks[task].metrics.map((m) => [m, values[m]])),
     question: document.context.slice(-600),
     answers: document.choices.map((c) => c.trim().slice(0, 200)),

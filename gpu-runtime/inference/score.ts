@@ -32,37 +32,58 @@ export type Scorer = {
 
 /** A session that scores a base model, or an adapter on it without merging. `adapter` is flat, as lora.ts orders it. */
 export async function openScorer(
-  engine: Engine, { config, weight }: Checkpoint, adapter: { spec: LoraSpec; flat: Float32Array<ArrayBuffer> } | null,
+  engine: Engine,
+  { config, weight }: Checkpoint,
+  adapter: { spec: LoraSpec; flat: Float32Array<ArrayBuffer> } | null,
 ): Promise<Scorer> {
   const tuned = adapter ? lora(config, adapter.spec) : null
   const logps = scoredLogProbabilities(llama(config, stream(config, depth), tuned?.parts ?? frozen))
-  const session = await engine.open(emit({ outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) }, weight))
+  const session = await engine.open(
+    emit({ outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) }, weight),
+  )
   if (adapter) await engine.write(adapterVector, adapter.flat.slice())
   const resident: Record<string, string> = adapter ? { trainables: adapterVector } : {}
-  return { score: (requests) => score(session, config, requests, resident), release: () => session.release() }
+  return {
+    score: (requests) => score(session, config, requests, resident),
+    release: () => session.release(),
+  }
 }
 
 async function score(
-  session: Session, config: Checkpoint['config'], requests: readonly ScoreRequest[], resident: Record<string, string>,
+  session: Session,
+  config: Checkpoint['config'],
+  requests: readonly ScoreRequest[],
+  resident: Record<string, string>,
 ): Promise<ChoiceScore[][]> {
-  const roots = requests.map(({ context, choices }) => ({ ids: context, children: choices.map((c) => ({ ids: c.slice(0, -1) })) }))
+  const roots = requests.map(({ context, choices }) => ({
+    ids: context,
+    children: choices.map((c) => ({ ids: c.slice(0, -1) })),
+  }))
   const placed = layout(config, roots, depth, 0)
   const targets: Target[] = []
   requests.forEach(({ choices, scored }, r) => {
     const root = placed.roots[r]!
     choices.forEach((choice, c) => {
       for (let t = choice.length - scored[c]!; t < choice.length; t++) {
-        targets.push({ source: t === 0 ? root.start + root.length - 1 : root.children[c]!.start + t - 1, token: choice[t]! })
+        targets.push({
+          source: t === 0 ? root.start + root.length - 1 : root.children[c]!.start + t - 1,
+          token: choice[t]!,
+        })
       }
     })
   })
-  const { logps } = await session.run({ ...placed.feeds, ...placeScored(placed, targets) }, { resident })
+  const { logps } = await session.run(
+    { ...placed.feeds, ...placeScored(placed, targets) },
+    { resident },
+  )
   let at = 0
-  return requests.map(({ choices, scored }) => choices.map((_, c) => {
-    const tokens = Array.from(logps!.data.subarray(at, at + scored[c]!))
-    at += tokens.length
-    return { logLikelihood: tokens.reduce((a, b) => a + b, 0), tokens }
-  }))
+  return requests.map(({ choices, scored }) =>
+    choices.map((_, c) => {
+      const tokens = Array.from(logps!.data.subarray(at, at + scored[c]!))
+      at += tokens.length
+      return { logLikelihood: tokens.reduce((a, b) => a + b, 0), tokens }
+    }),
+  )
 }
 
 /** Tokens that a request puts on the stream. */

@@ -10,7 +10,10 @@ import { stream as noise } from '../random.ts'
 export type Site = { readonly path: string; readonly in: number; readonly out: number }
 
 /** The adapted linears in the order in which their matrices lie in the flat vector: layer by layer, A before B. */
-export function sites({ layers, hidden, heads, kvHeads, headDim, intermediate }: LlamaConfig, { targetModules }: Pick<LoraSpec, 'targetModules'>): Site[] {
+export function sites(
+  { layers, hidden, heads, kvHeads, headDim, intermediate }: LlamaConfig,
+  { targetModules }: Pick<LoraSpec, 'targetModules'>,
+): Site[] {
   const shapes = {
     q_proj: ['self_attn', hidden, heads * headDim],
     k_proj: ['self_attn', hidden, kvHeads * headDim],
@@ -23,11 +26,17 @@ export function sites({ layers, hidden, heads, kvHeads, headDim, intermediate }:
   return Array.from({ length: layers }, (_, i) =>
     Object.entries(shapes)
       .filter(([name]) => (targetModules as readonly string[]).includes(name))
-      .map(([name, [block, from, to]]) => ({ path: `model.layers.${i}.${block}.${name}`, in: from, out: to }))).flat()
+      .map(([name, [block, from, to]]) => ({
+        path: `model.layers.${i}.${block}.${name}`,
+        in: from,
+        out: to,
+      })),
+  ).flat()
 }
 
 /** PEFT's key of a matrix in adapter_model.safetensors. */
-export const key = (path: string, matrix: 'A' | 'B'): string => `base_model.model.${path}.lora_${matrix}.weight`
+export const key = (path: string, matrix: 'A' | 'B'): string =>
+  `base_model.model.${path}.lora_${matrix}.weight`
 
 export type Lora = {
   readonly parts: Parts
@@ -36,10 +45,15 @@ export type Lora = {
 }
 
 export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
-  const matrices = new Map(sites(config, spec).map((s) => [s.path, {
-    a: trainable(key(s.path, 'A'), [spec.r, s.in]),
-    b: trainable(key(s.path, 'B'), [s.out, spec.r]),
-  }]))
+  const matrices = new Map(
+    sites(config, spec).map((s) => [
+      s.path,
+      {
+        a: trainable(key(s.path, 'A'), [spec.r, s.in]),
+        b: trainable(key(s.path, 'B'), [s.out, spec.r]),
+      },
+    ]),
+  )
   return {
     parts: {
       ...frozen,
@@ -59,7 +73,11 @@ export const parameterCount = (trainables: readonly Tensor[]): number =>
   trainables.reduce((n, t) => n + t.shape.reduce<number>((a, d) => a * (d as number), 1), 0)
 
 /** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
-export function initial(config: LlamaConfig, spec: LoraSpec, seed: number): Float32Array<ArrayBuffer> {
+export function initial(
+  config: LlamaConfig,
+  spec: LoraSpec,
+  seed: number,
+): Float32Array<ArrayBuffer> {
   const all = sites(config, spec)
   const flat = new Float32Array(all.reduce((n, s) => n + spec.r * (s.in + s.out), 0))
   let at = 0

@@ -11,40 +11,64 @@ import { key, sites } from './lora.ts'
 export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const
 
 /** Write an adapter; `flat` in the order of lora.ts. Bytes depend on nothing but the arguments. */
-export async function saveAdapter(directory: string, config: LlamaConfig, spec: LoraSpec, flat: Float32Array, base: string): Promise<void> {
+export async function saveAdapter(
+  directory: string,
+  config: LlamaConfig,
+  spec: LoraSpec,
+  flat: Float32Array,
+  base: string,
+): Promise<void> {
   const tensors = []
   let at = 0
   for (const site of sites(config, spec)) {
-    for (const [matrix, shape] of [['A', [spec.r, site.in]], ['B', [site.out, spec.r]]] as const) {
+    for (const [matrix, shape] of [
+      ['A', [spec.r, site.in]],
+      ['B', [site.out, spec.r]],
+    ] as const) {
       const size = shape[0] * shape[1]
-      tensors.push({ name: key(site.path, matrix), dtype: 'F32' as const, shape, data: flat.subarray(at, at + size) })
+      tensors.push({
+        name: key(site.path, matrix),
+        dtype: 'F32' as const,
+        shape,
+        data: flat.subarray(at, at + size),
+      })
       at += size
     }
   }
   await writeSafetensors(join(directory, 'adapter_model.safetensors'), tensors, { format: 'pt' })
-  await writeFile(join(directory, 'adapter_config.json'), JSON.stringify({
-    peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: base,
-    r: spec.r,
-    lora_alpha: spec.alpha,
-    lora_dropout: spec.dropout,
-    target_modules: spec.targetModules,
-    bias: 'none',
-    fan_in_fan_out: false,
-    inference_mode: true,
-    init_lora_weights: true,
-    modules_to_save: null,
-    use_rslora: false,
-    use_dora: false,
-  }, null, 2) + '\n')
+  await writeFile(
+    join(directory, 'adapter_config.json'),
+    JSON.stringify(
+      {
+        peft_type: 'LORA',
+        task_type: 'CAUSAL_LM',
+        base_model_name_or_path: base,
+        r: spec.r,
+        lora_alpha: spec.alpha,
+        lora_dropout: spec.dropout,
+        target_modules: spec.targetModules,
+        bias: 'none',
+        fan_in_fan_out: false,
+        inference_mode: true,
+        init_lora_weights: true,
+        modules_to_save: null,
+        use_rslora: false,
+        use_dora: false,
+      },
+      null,
+      2,
+    ) + '\n',
+  )
 }
 
 const Config = z.looseObject({
   peft_type: z.literal('LORA'),
   r: z.number().int().positive(),
   lora_alpha: z.number().positive(),
-  target_modules: z.array(z.string()).transform((names) => names.map((n) => n.split('.').at(-1)!)).pipe(z.array(z.enum(linears)).min(1)),
+  target_modules: z
+    .array(z.string())
+    .transform((names) => names.map((n) => n.split('.').at(-1)!))
+    .pipe(z.array(z.enum(linears)).min(1)),
   bias: z.literal('none').default('none'),
   use_rslora: z.literal(false).default(false),
   use_dora: z.literal(false).default(false),
@@ -53,11 +77,18 @@ const Config = z.looseObject({
 })
 
 /** Throws FormatError naming the file, and the tensor or field that is not as expected. */
-export async function loadAdapter(directory: string, config: LlamaConfig): Promise<{ spec: LoraSpec; flat: Float32Array<ArrayBuffer> }> {
+export async function loadAdapter(
+  directory: string,
+  config: LlamaConfig,
+): Promise<{ spec: LoraSpec; flat: Float32Array<ArrayBuffer> }> {
   const file = join(directory, 'adapter_config.json')
-  const parsed = Config.safeParse(await readFile(file, 'utf8').then(JSON.parse).catch((cause: unknown) => {
-    throw new FormatError(`${file}: not readable as JSON`, { cause })
-  }))
+  const parsed = Config.safeParse(
+    await readFile(file, 'utf8')
+      .then(JSON.parse)
+      .catch((cause: unknown) => {
+        throw new FormatError(`${file}: not readable as JSON`, { cause })
+      }),
+  )
   if (!parsed.success) throw new FormatError(`${file}: ${z.prettifyError(parsed.error)}`)
   const { r, lora_alpha: alpha, target_modules: targetModules } = parsed.data
   const spec: LoraSpec = { r, alpha, dropout: 0, targetModules }
@@ -68,13 +99,19 @@ export async function loadAdapter(directory: string, config: LlamaConfig): Promi
     { name: key(s.path, 'B'), shape: [s.out, r] },
   ])
   const unknown = [...tensors.keys()].filter((name) => !expected.some((e) => e.name === name))
-  if (unknown.length > 0) throw new FormatError(`${weights}: tensor "${unknown[0]}" belongs to none of ${targetModules.join(', ')} of this model`)
+  if (unknown.length > 0)
+    throw new FormatError(
+      `${weights}: tensor "${unknown[0]}" belongs to none of ${targetModules.join(', ')} of this model`,
+    )
   const flat = new Float32Array(expected.reduce((n, { shape }) => n + shape[0]! * shape[1]!, 0))
   let at = 0
   for (const { name, shape } of expected) {
     const info = tensors.get(name)
     if (!info) throw new FormatError(`${weights}: tensor "${name}" is missing`)
-    if (info.shape.join() !== shape.join()) throw new FormatError(`${weights}: tensor "${name}" is [${info.shape}], expected [${shape}] for ${basename(directory)}`)
+    if (info.shape.join() !== shape.join())
+      throw new FormatError(
+        `${weights}: tensor "${name}" is [${info.shape}], expected [${shape}] for ${basename(directory)}`,
+      )
     flat.set(await readTensor(info), at)
     at += shape[0]! * shape[1]!
   }

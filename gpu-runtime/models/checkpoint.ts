@@ -27,14 +27,21 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
       const info = tensors.get(name)
       if (!info) throw new FormatError(`${absolute}: tensor "${name}" is missing`)
       const dtype = dtypes[info.dtype as keyof typeof dtypes]
-      if (!dtype) throw new FormatError(`${info.file}: tensor "${name}" is ${info.dtype}, expected ${Object.keys(dtypes).join(', ')}`)
+      if (!dtype)
+        throw new FormatError(
+          `${info.file}: tensor "${name}" is ${info.dtype}, expected ${Object.keys(dtypes).join(', ')}`,
+        )
       return { file: info.file, offset: info.offset, bytes: info.bytes, shape: info.shape, dtype }
     },
   }
 }
 
 /** The mean row of the vocabulary's matrix [hidden]: a hidden state times it is the mean of that position's logits. */
-export async function meanHeadRow({ config, tensors, directory }: Checkpoint): Promise<Float32Array> {
+export async function meanHeadRow({
+  config,
+  tensors,
+  directory,
+}: Checkpoint): Promise<Float32Array> {
   const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight'
   const info = tensors.get(name)
   if (!info) throw new FormatError(`${directory}: tensor "${name}" is missing`)

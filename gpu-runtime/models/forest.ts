@@ -44,7 +44,8 @@ export type Level = {
 const levelNames = (level: number) => Array.from({ length: level }, (_, i) => `C${i + 1}`)
 
 /** Keys T0 + .. + T of a level: its ancestors' and its own. */
-export const span = (level: number): Dim => Array.from({ length: level + 1 }, (_, i) => `T${i}` as Dim).reduce(addDims)
+export const span = (level: number): Dim =>
+  Array.from({ length: level + 1 }, (_, i) => `T${i}` as Dim).reduce(addDims)
 
 export function stream(config: LlamaConfig, depth: number): Stream {
   const { heads, kvHeads, headDim } = config
@@ -78,11 +79,19 @@ export function spread(x: Tensor, branches: readonly Dim[]): Tensor {
   const own = x.shape.slice(2, -2)
   if (own.length === branches.length) return x
   const [lead, tail] = [x.shape.slice(0, 2), x.shape.slice(-2)]
-  return expand(reshape(x, [...lead, ...own, ...branches.slice(own.length).map(() => 1), ...tail]), [...lead, ...branches, ...tail])
+  return expand(
+    reshape(x, [...lead, ...own, ...branches.slice(own.length).map(() => 1), ...tail]),
+    [...lead, ...branches, ...tail],
+  )
 }
 
 /** Where a segment's tokens went. */
-export type Placed = { readonly start: number; readonly length: number; readonly parent: Placed | null; readonly children: readonly Placed[] }
+export type Placed = {
+  readonly start: number
+  readonly length: number
+  readonly parent: Placed | null
+  readonly children: readonly Placed[]
+}
 
 export type Layout = {
   readonly feeds: Feeds
@@ -99,7 +108,12 @@ const never = 1e9
 /**
  * Lay out trees of equal depth. `blankId` is any token id. Throws when a tree is deeper than `depth` or a root is empty.
  */
-export function layout(config: LlamaConfig, roots: readonly Segment[], depth: number, blankId: number): Layout {
+export function layout(
+  config: LlamaConfig,
+  roots: readonly Segment[],
+  depth: number,
+  blankId: number,
+): Layout {
   const { heads, kvHeads, headDim } = config
   const perKey = heads / kvHeads
   const ids: number[] = []
@@ -115,11 +129,16 @@ export function layout(config: LlamaConfig, roots: readonly Segment[], depth: nu
     children.forEach((c) => measure(c, level + 1))
   }
   for (const root of roots) {
-    if (root.ids.length === 0) throw new Error('internal: a root without tokens: nothing to predict from')
+    if (root.ids.length === 0)
+      throw new Error('internal: a root without tokens: nothing to predict from')
     measure(root, 0)
   }
 
-  const place = ({ ids: tokens, children = [] }: Segment, parent: Placed | null, from: number): Placed => {
+  const place = (
+    { ids: tokens, children = [] }: Segment,
+    parent: Placed | null,
+    from: number,
+  ): Placed => {
     const placed = { start: ids.length, length: tokens.length, parent, children: [] as Placed[] }
     tokens.forEach((id, i) => {
       ids.push(id)
@@ -136,7 +155,10 @@ export function layout(config: LlamaConfig, roots: readonly Segment[], depth: nu
 
   let rows: (Placed | null)[] = placedRoots
   const byLevel = Array.from({ length: depth }, (_, level) => {
-    if (level > 0) rows = rows.flatMap((p) => Array.from({ length: width[level]! }, (_, c) => p?.children[c] ?? null))
+    if (level > 0)
+      rows = rows.flatMap((p) =>
+        Array.from({ length: width[level]! }, (_, c) => p?.children[c] ?? null),
+      )
     return rows
   })
   const padded = byLevel.some((segments, l) => segments.some((s) => (s?.length ?? 0) < longest[l]!))
@@ -176,7 +198,8 @@ export function layout(config: LlamaConfig, roots: readonly Segment[], depth: nu
       for (let p: Placed | null = segment; p; p = p.parent) path.unshift(p)
       let at = s * spanned
       for (let l = 0; l <= level; l++) {
-        for (let t = 0; t < longest[l]!; t++) keyAt[at++] = path[l] && t < path[l]!.length ? positions[path[l]!.start + t]! : never
+        for (let t = 0; t < longest[l]!; t++)
+          keyAt[at++] = path[l] && t < path[l]!.length ? positions[path[l]!.start + t]! : never
       }
     })
     const shape = [roots.length, ...width.slice(1, level + 1)]

@@ -1,7 +1,21 @@
 /** Llama (Touvron et al. 2023; grouped-query attention and Llama-3 rotary scaling included) on a forest of segments. */
 import { mulDims } from '../tensor/dim.ts'
 import {
-  add, call, concat, group, keep, matmul, mul, reshape, rmsNorm, rope, rows, silu, softmax, ungroup, weight,
+  add,
+  call,
+  concat,
+  group,
+  keep,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rope,
+  rows,
+  silu,
+  softmax,
+  ungroup,
+  weight,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { LlamaConfig } from './config.ts'
@@ -19,7 +33,8 @@ export type Parts = {
 /** Parts of a frozen checkpoint. */
 export const frozen: Parts = {
   parameter: weight,
-  linear: (path, x, out) => matmul(x, weight(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
+  linear: (path, x, out) =>
+    matmul(x, weight(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
 }
 
 export type Forward = {
@@ -36,7 +51,9 @@ export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forwar
   const biases = stream.levels.map((l) => l.bias)
   for (let i = 0; i < layers; i++) {
     const path = `model.layers.${i}`
-    x = call(path, [x, ...biases], (y, ...masks) => [layer(config, stream, parts, path, y!, masks)])[0]!
+    x = call(path, [x, ...biases], (y, ...masks) => [
+      layer(config, stream, parts, path, y!, masks),
+    ])[0]!
   }
   return {
     hidden: rmsNorm(x, parts.parameter('model.norm.weight', [hidden]), normEpsilon),
@@ -44,11 +61,26 @@ export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forwar
   }
 }
 
-function layer(config: LlamaConfig, stream: Stream, parts: Parts, path: string, x: Tensor, biases: readonly Tensor[]): Tensor {
+function layer(
+  config: LlamaConfig,
+  stream: Stream,
+  parts: Parts,
+  path: string,
+  x: Tensor,
+  biases: readonly Tensor[],
+): Tensor {
   const { hidden, intermediate, normEpsilon } = config
-  const norm = (name: string, y: Tensor) => rmsNorm(y, parts.parameter(`${path}.${name}.weight`, [hidden]), normEpsilon)
+  const norm = (name: string, y: Tensor) =>
+    rmsNorm(y, parts.parameter(`${path}.${name}.weight`, [hidden]), normEpsilon)
 
-  const attended = attention(config, stream, parts, `${path}.self_attn`, norm('input_layernorm', x), biases)
+  const attended = attention(
+    config,
+    stream,
+    parts,
+    `${path}.self_attn`,
+    norm('input_layernorm', x),
+    biases,
+  )
   const middle = keep(add(x, attended))
 
   const n = norm('post_attention_layernorm', middle)
@@ -58,7 +90,12 @@ function layer(config: LlamaConfig, stream: Stream, parts: Parts, path: string, 
 }
 
 function attention(
-  { heads, kvHeads, headDim, hidden }: LlamaConfig, stream: Stream, { linear }: Parts, path: string, x: Tensor, biases: readonly Tensor[],
+  { heads, kvHeads, headDim, hidden }: LlamaConfig,
+  stream: Stream,
+  { linear }: Parts,
+  path: string,
+  x: Tensor,
+  biases: readonly Tensor[],
 ): Tensor {
   const { cos, sin, levels, queryInverse, keyInverse } = stream
   const [n] = x.shape
@@ -70,11 +107,15 @@ function attention(
   const k = split(rope(linear(`${path}.k_proj`, x, kvHeads * headDim), cos, sin, kvHeads), kvHeads)
   const v = split(linear(`${path}.v_proj`, x, kvHeads * headDim), kvHeads)
   const queries = group(q, queryRows, queryInverse).map(keep) // [G, K, C.., gT, D]
-  const keys = group(k, keyRows, keyInverse).map(keep)        // [G, K, C.., T, D]
+  const keys = group(k, keyRows, keyInverse).map(keep) // [G, K, C.., T, D]
   const values = group(v, keyRows, keyInverse).map(keep)
 
   const outputs = levels.map(({ branches, length }, l) => {
-    const path = (xs: readonly Tensor[]) => concat(xs.slice(0, l + 1).map((y) => spread(y, branches)), 2 + branches.length)
+    const path = (xs: readonly Tensor[]) =>
+      concat(
+        xs.slice(0, l + 1).map((y) => spread(y, branches)),
+        2 + branches.length,
+      )
     const scores = matmul(queries[l]!, path(keys), { transB: true, scale: headDim ** -0.5 }) // [G, K, C.., gT, T0+..+T]
     const wide = [...scores.shape.slice(0, -2), heads / kvHeads, length, scores.shape.at(-1)!]
     const masked = reshape(add(reshape(scores, wide), biases[l]!), scores.shape)

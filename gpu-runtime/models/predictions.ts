@@ -8,7 +8,17 @@
  *   round 0    p0→p1  p1→p2  p2→c0  c0→c1  r0→r1    round 1  p2→r0  ·
  */
 import { addDims, mulDims } from '../tensor/dim.ts'
-import { concat, input, logSumExpVocabulary, mul, reshape, rows, sub, sum, uniqueRows } from '../tensor/ops.ts'
+import {
+  concat,
+  input,
+  logSumExpVocabulary,
+  mul,
+  reshape,
+  rows,
+  sub,
+  sum,
+  uniqueRows,
+} from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { integers, type Feeds } from '../tensor/feed.ts'
 import type { Forward } from './llama.ts'
@@ -28,10 +38,16 @@ export function logProbabilities({ hidden, head }: Forward): Tensor {
   const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
   const again = [input('again', ['A'], 'int64'), input('againInverse', [list], 'int64')] as const
   const logit = (x: Tensor, target: Tensor) => sum(mul(x, rows(head, target)), [1])
-  return concat([
-    sub(logit(h, input('targets', [list], 'int64')), lse),
-    sub(logit(uniqueRows(h, ...again), input('againTargets', ['A'], 'int64')), uniqueRows(lse, ...again)),
-  ], 0)
+  return concat(
+    [
+      sub(logit(h, input('targets', [list], 'int64')), lse),
+      sub(
+        logit(uniqueRows(h, ...again), input('againTargets', ['A'], 'int64')),
+        uniqueRows(lse, ...again),
+      ),
+    ],
+    0,
+  )
 }
 
 /**
@@ -41,7 +57,10 @@ export function logProbabilities({ hidden, head }: Forward): Tensor {
 export function scoredLogProbabilities({ hidden, head }: Forward): Tensor {
   const list = mulDims('R', 'S')
   const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [list])) // [R·S, D]
-  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', hidden.shape[1]!]), head), [list, 1])
+  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', hidden.shape[1]!]), head), [
+    list,
+    1,
+  ])
   const from = input('from', ['K'], 'int64')
   const logit = sum(mul(rows(h, from), rows(head, input('targets', ['K'], 'int64'))), [1])
   return reshape(sub(logit, rows(lse, from)), ['K'])

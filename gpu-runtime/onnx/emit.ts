@@ -14,7 +14,15 @@
  */
 import { is, order, type Body, type Op, type Tensor } from '../tensor/tensor.ts'
 import { type Dim, type Shape } from '../tensor/dim.ts'
-import { elementTypes, encodeModel, type Attribute, type ElementType, type Initializer, type Node, type ValueInfo } from './proto.ts'
+import {
+  elementTypes,
+  encodeModel,
+  type Attribute,
+  type ElementType,
+  type Initializer,
+  type Node,
+  type ValueInfo,
+} from './proto.ts'
 import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { rules } from './rules.ts'
 
@@ -29,7 +37,10 @@ export type Program = {
 
 export type Emitted = {
   readonly model: Uint8Array
-  readonly inputs: ReadonlyMap<string, { readonly shape: Shape; readonly dtype: 'float32' | 'int64' }>
+  readonly inputs: ReadonlyMap<
+    string,
+    { readonly shape: Shape; readonly dtype: 'float32' | 'int64' }
+  >
   /** Inputs that are shapes: the session computes them from the bound symbols. */
   readonly shapes: ReadonlyMap<string, readonly Dim[]>
   readonly outputs: readonly string[]
@@ -49,7 +60,13 @@ export type Writer = {
   /** Name of a tensor's value, emitted when it is not there yet. */
   name(x: Tensor): string
   /** Add a node and return the names of its outputs. */
-  op(opType: string, inputs: readonly string[], attributes?: Record<string, number | readonly number[] | Attribute>, outputs?: number, domain?: string): string[]
+  op(
+    opType: string,
+    inputs: readonly string[],
+    attributes?: Record<string, number | readonly number[] | Attribute>,
+    outputs?: number,
+    domain?: string,
+  ): string[]
   /** Name of an int64 vector holding a shape; `free` allows one -1. */
   shape(dims: readonly Dim[], free?: boolean): string
   integers(values: readonly number[]): string
@@ -86,22 +103,42 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
   let backwardCalls = 0
 
   for (const g of program.gradients ?? []) {
-    if (is(g, 'result') && is(g.inputs[0]!, 'call')) leafGradients.add(g.inputs[0].attributes.body.results[g.attributes.index]!)
+    if (is(g, 'result') && is(g.inputs[0]!, 'call'))
+      leafGradients.add(g.inputs[0].attributes.body.results[g.attributes.index]!)
   }
 
-  const constant = (values: readonly number[], shape: readonly number[], dtype: 'float32' | 'int64' | 'bool'): string => {
+  const constant = (
+    values: readonly number[],
+    shape: readonly number[],
+    dtype: 'float32' | 'int64' | 'bool',
+  ): string => {
     const name = `constant:${dtype}[${shape}]${values.length > 16 ? names++ : values}`
     if (!initializers.has(name)) {
-      const array = dtype === 'int64' ? BigInt64Array.from(values, BigInt) : dtype === 'bool' ? Uint8Array.from(values) : Float32Array.from(values)
-      initializers.set(name, { name, dims: shape, dataType: elementTypes[dtype], rawData: new Uint8Array(array.buffer) })
+      const array =
+        dtype === 'int64'
+          ? BigInt64Array.from(values, BigInt)
+          : dtype === 'bool'
+            ? Uint8Array.from(values)
+            : Float32Array.from(values)
+      initializers.set(name, {
+        name,
+        dims: shape,
+        dataType: elementTypes[dtype],
+        rawData: new Uint8Array(array.buffer),
+      })
     }
     return name
   }
 
-  const weightName = (name: string, shape: Shape): { name: string; dtype: StoredWeight['dtype'] } => {
+  const weightName = (
+    name: string,
+    shape: Shape,
+  ): { name: string; dtype: StoredWeight['dtype'] } => {
     const { file, offset, bytes, dtype, shape: stored } = weight(name)
     if (stored.length !== shape.length || stored.some((d, i) => d !== shape[i])) {
-      throw new Error(`${file}: tensor "${name}" has shape [${stored}], the configuration expects [${shape}]`)
+      throw new Error(
+        `${file}: tensor "${name}" has shape [${stored}], the configuration expects [${shape}]`,
+      )
     }
     if (!initializers.has(name)) {
       const externalData = [
@@ -109,7 +146,13 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
         { key: 'offset', value: String(offset) },
         { key: 'length', value: String(bytes) },
       ]
-      initializers.set(name, { name, dims: stored, dataType: elementTypes[dtype], externalData, dataLocation: 1 })
+      initializers.set(name, {
+        name,
+        dims: stored,
+        dataType: elementTypes[dtype],
+        externalData,
+        dataLocation: 1,
+      })
     }
     return { name, dtype }
   }
@@ -124,13 +167,25 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
       name: (x) => value(x, scope),
       op(opType, ins, attributes = {}, outputs = 1, domain = '') {
         const output = Array.from({ length: outputs }, () => `${label}#${names++}`)
-        put(section, rank, { opType, domain, name: output[0]!, input: ins, output, attribute: attributeList(attributes) })
+        put(section, rank, {
+          opType,
+          domain,
+          name: output[0]!,
+          input: ins,
+          output,
+          attribute: attributeList(attributes),
+        })
         return output
       },
       shape(dims, free = true) {
         const symbolic = dims.filter((d) => typeof d !== 'number').length
         if (symbolic === 0) return constant(dims as number[], [dims.length], 'int64')
-        if (free && symbolic === 1) return constant(dims.map((d) => (typeof d === 'number' ? d : -1)), [dims.length], 'int64')
+        if (free && symbolic === 1)
+          return constant(
+            dims.map((d) => (typeof d === 'number' ? d : -1)),
+            [dims.length],
+            'int64',
+          )
         const name = `shape:${dims}`
         shapes.set(name, dims)
         return name
@@ -170,13 +225,18 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
     if (is(x, 'constant')) return [constant(x.attributes.data, x.attributes.shape, x.dtype)]
     if (is(x, 'weight')) {
       const { name, dtype } = weightName(x.attributes.name, x.shape)
-      return dtype === 'float32' ? [name] : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes.float32 })
+      return dtype === 'float32'
+        ? [name]
+        : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes.float32 })
     }
     if (is(x, 'call')) return inline(x, scope)
     const section = scope.section(x)
     const rank = section === 'gradients' ? -backwardCalls : 0
-    const rule = rules[x.op as keyof typeof rules] as ((x: Tensor, w: Writer) => string[]) | undefined
-    if (!rule) throw new Error(`internal: ${x.op} has no value of its own in ${scope.label || 'the graph'}`)
+    const rule = rules[x.op as keyof typeof rules] as
+      | ((x: Tensor, w: Writer) => string[])
+      | undefined
+    if (!rule)
+      throw new Error(`internal: ${x.op} has no value of its own in ${scope.label || 'the graph'}`)
     return rule(x, writer(scope, section, rank, `${scope.label}/${x.op}`))
   }
 
@@ -184,8 +244,12 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
     const { body } = x.attributes
     const given = x.inputs.map((input) => values(input, scope))
     if (body.role === 'backward') backwardCalls++
-    const inner = open(body.results, new Map(body.bound.map((b, i) => [b, given[i]!])), body.label,
-      body.role === 'forward' ? () => 'forward' : backwardSections(body, leafGradients))
+    const inner = open(
+      body.results,
+      new Map(body.bound.map((b, i) => [b, given[i]!])),
+      body.label,
+      body.role === 'forward' ? () => 'forward' : backwardSections(body, leafGradients),
+    )
     return run(body.results, inner).map((names) => names[0]!)
   }
 
@@ -201,26 +265,43 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
   const packed = new Map<Tensor, string[]>()
   if (trainables.length > 0) {
     inputs.set('trainables', { shape: [parameters], dtype: 'float32' })
-    const start = writer(open([], packed, '', () => 'casts'), 'casts', -1, 'trainables')
-    const pieces = trainables.length === 1
-      ? ['trainables']
-      : start.op('Split', ['trainables', start.integers(sizes)], { axis: 0 }, trainables.length)
-    trainables.forEach((t, i) => packed.set(t, start.op('Reshape', [pieces[i]!, start.shape(t.shape)])))
+    const start = writer(
+      open([], packed, '', () => 'casts'),
+      'casts',
+      -1,
+      'trainables',
+    )
+    const pieces =
+      trainables.length === 1
+        ? ['trainables']
+        : start.op('Split', ['trainables', start.integers(sizes)], { axis: 0 }, trainables.length)
+    trainables.forEach((t, i) =>
+      packed.set(t, start.op('Reshape', [pieces[i]!, start.shape(t.shape)])),
+    )
   }
 
   const forwardRoots = Object.values(program.outputs)
   const forward = new Set(order(forwardRoots))
-  const main = open([...forwardRoots, ...(program.gradients ?? [])], packed, '', (x) => (forward.has(x) ? 'forward' : 'backward'))
+  const main = open([...forwardRoots, ...(program.gradients ?? [])], packed, '', (x) =>
+    forward.has(x) ? 'forward' : 'backward',
+  )
   const outputNames = run(forwardRoots, main).map((n) => n[0]!)
   const outputs: ValueInfo[] = []
   const finish = (name: string, from: string, dtype: ElementType) => {
     put('end', 0, { opType: 'Identity', input: [from], output: [name] })
     outputs.push({ name, type: { tensorType: { elemType: elementTypes[dtype] } } })
   }
-  Object.keys(program.outputs).forEach((name, i) => finish(name, outputNames[i]!, forwardRoots[i]!.dtype))
+  Object.keys(program.outputs).forEach((name, i) =>
+    finish(name, outputNames[i]!, forwardRoots[i]!.dtype),
+  )
   if (program.gradients) {
-    const flat = run(program.gradients, main).map(([name]) =>
-      writer(main, 'gradients', ranks.get(name!) ?? 0, 'gradient').op('Reshape', [name!, constant([-1], [1], 'int64')])[0]!)
+    const flat = run(program.gradients, main).map(
+      ([name]) =>
+        writer(main, 'gradients', ranks.get(name!) ?? 0, 'gradient').op('Reshape', [
+          name!,
+          constant([-1], [1], 'int64'),
+        ])[0]!,
+    )
     const [all] = writer(main, 'end', 1, 'gradient').op('Concat', flat, { axis: 0 })
     finish('gradient', all!, 'float32')
   }
@@ -231,12 +312,29 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
     ...[...shapes].map(([name, dims]) => info(name, 'int64', [dims.length])),
   ]
   const model = encodeModel({
-    name: 'oddsmith', node: nodes.map((n) => n.node), initializer: [...initializers.values()], input: declared, output: outputs, valueInfo: [...valueInfo.values()],
+    name: 'oddsmith',
+    node: nodes.map((n) => n.node),
+    initializer: [...initializers.values()],
+    input: declared,
+    output: outputs,
+    valueInfo: [...valueInfo.values()],
   })
-  return { model, inputs, shapes, outputs: outputs.map((o) => o.name), parameters, nodes: nodes.length }
+  return {
+    model,
+    inputs,
+    shapes,
+    outputs: outputs.map((o) => o.name),
+    parameters,
+    nodes: nodes.length,
+  }
 }
 
-function open(roots: readonly Tensor[], given: ReadonlyMap<Tensor, string[]>, label: string, section: (x: Tensor) => Section): Scope {
+function open(
+  roots: readonly Tensor[],
+  given: ReadonlyMap<Tensor, string[]>,
+  label: string,
+  section: (x: Tensor) => Section,
+): Scope {
   const used = new Map<Tensor, Set<number>>()
   for (const x of order(roots, new Set(given.keys()))) {
     if (!is(x, 'result') || given.has(x)) continue
@@ -246,10 +344,14 @@ function open(roots: readonly Tensor[], given: ReadonlyMap<Tensor, string[]>, la
   return { values: new Map(given), section, used, label }
 }
 
-function backwardSections({ bound, upstream, results }: Body, leafGradients: ReadonlySet<Tensor>): (x: Tensor) => Section {
+function backwardSections(
+  { bound, upstream, results }: Body,
+  leafGradients: ReadonlySet<Tensor>,
+): (x: Tensor) => Section {
   const stop = new Set(bound)
   const dependent = new Set(upstream)
-  for (const x of order(results, stop)) if (!stop.has(x) && x.inputs.some((i) => dependent.has(i))) dependent.add(x)
+  for (const x of order(results, stop))
+    if (!stop.has(x) && x.inputs.some((i) => dependent.has(i))) dependent.add(x)
   return (x) => (leafGradients.has(x) ? 'gradients' : dependent.has(x) ? 'backward' : 'recompute')
 }
 
@@ -263,9 +365,14 @@ const info = (name: string, dtype: ElementType, shape: Shape): ValueInfo => ({
   },
 })
 
-function attributeList(attributes: Record<string, number | readonly number[] | Attribute>): Attribute[] {
+function attributeList(
+  attributes: Record<string, number | readonly number[] | Attribute>,
+): Attribute[] {
   return Object.entries(attributes).map(([name, v]): Attribute => {
-    if (typeof v === 'number') return Number.isInteger(v) && name !== 'alpha' && name !== 'epsilon' ? { name, type: 2, i: v } : { name, type: 1, f: v }
+    if (typeof v === 'number')
+      return Number.isInteger(v) && name !== 'alpha' && name !== 'epsilon'
+        ? { name, type: 2, i: v }
+        : { name, type: 1, f: v }
     return Array.isArray(v) ? { name, type: 7, ints: v } : (v as Attribute)
   })
 }

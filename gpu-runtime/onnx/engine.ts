@@ -16,7 +16,10 @@ export type Session = {
 export class Engine {
   readonly threads: number
   readonly #worker: Worker
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
+  readonly #waiting = new Map<
+    number,
+    { resolve: (value: never) => void; reject: (error: Error) => void }
+  >()
   #calls = 0
   #sessions = 0
   #down: Error | null = null
@@ -24,14 +27,21 @@ export class Engine {
   constructor(threads: number) {
     this.threads = threads
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url))
-    this.#worker.on('message', ({ id, value, error }: { id: number; value: never; error?: string }) => {
-      const { resolve, reject } = this.#waiting.get(id)!
-      this.#waiting.delete(id)
-      if (error === undefined) resolve(value)
-      else reject(new Error(`engine: ${error}`))
-    })
-    this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))))
-    this.#worker.on('exit', (code) => this.#fail(new Error(`engine: its thread ended with code ${code}`)))
+    this.#worker.on(
+      'message',
+      ({ id, value, error }: { id: number; value: never; error?: string }) => {
+        const { resolve, reject } = this.#waiting.get(id)!
+        this.#waiting.delete(id)
+        if (error === undefined) resolve(value)
+        else reject(new Error(`engine: ${error}`))
+      },
+    )
+    this.#worker.on('error', (error) =>
+      this.#fail(error instanceof Error ? error : new Error(String(error))),
+    )
+    this.#worker.on('exit', (code) =>
+      this.#fail(new Error(`engine: its thread ended with code ${code}`)),
+    )
   }
 
   #fail(error: Error): void {
@@ -54,7 +64,12 @@ export class Engine {
     await this.#call({ type: 'open', session, model: emitted.model, threads: this.threads })
     return {
       run: (feeds, options = {}) =>
-        this.#call({ type: 'run', session, feeds: { ...feeds, ...shapeFeeds(emitted, feeds, options) }, options }),
+        this.#call({
+          type: 'run',
+          session,
+          feeds: { ...feeds, ...shapeFeeds(emitted, feeds, options) },
+          options,
+        }),
       release: () => this.#call({ type: 'release', session }),
     }
   }
@@ -75,26 +90,36 @@ export class Engine {
 }
 
 /** Bind the graph's symbols from the feeds' shapes, check every dim, and make the inputs that are shapes. */
-function shapeFeeds({ inputs, shapes }: Emitted, feeds: Feeds, { resident = {} }: RunOptions): Record<string, Feed> {
+function shapeFeeds(
+  { inputs, shapes }: Emitted,
+  feeds: Feeds,
+  { resident = {} }: RunOptions,
+): Record<string, Feed> {
   const bindings = new Map<string, number>()
   for (const [name, { shape }] of inputs) {
     if (name in resident) continue
     const got = feeds[name]?.shape
     if (!got) throw new Error(`internal: the graph's input "${name}" [${shape}] was not fed`)
-    if (got.length !== shape.length) throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}]`)
+    if (got.length !== shape.length)
+      throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}]`)
     shape.forEach((d, i) => {
-      if (typeof d === 'string' && /^[A-Za-z]\w*$/.test(d) && !bindings.has(d)) bindings.set(d, got[i]!)
+      if (typeof d === 'string' && /^[A-Za-z]\w*$/.test(d) && !bindings.has(d))
+        bindings.set(d, got[i]!)
     })
   }
   check(inputs, feeds, bindings)
-  return Object.fromEntries([...shapes].map(([name, dims]) => [name, integers(dims.map((d) => evaluate(d, bindings)))]))
+  return Object.fromEntries(
+    [...shapes].map(([name, dims]) => [name, integers(dims.map((d) => evaluate(d, bindings)))]),
+  )
 }
 
 function check(inputs: Emitted['inputs'], feeds: Feeds, bindings: Bindings): void {
   for (const [name, { shape }] of inputs) {
     const got = feeds[name]?.shape
     if (got && shape.some((d, i) => evaluate(d, bindings) !== got[i])) {
-      throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}] with ${JSON.stringify(Object.fromEntries(bindings))}`)
+      throw new Error(
+        `internal: "${name}" is [${got}], the graph expects [${shape}] with ${JSON.stringify(Object.fromEntries(bindings))}`,
+      )
     }
   }
 }

@@ -7,24 +7,46 @@ import protobuf from 'protobufjs'
 type Field = readonly [id: number, type: string, rule?: 'repeated']
 
 const messages: Record<string, Record<string, Field>> = {
-  ModelProto: { irVersion: [1, 'int64'], producerName: [2, 'string'], graph: [7, 'GraphProto'], opsetImport: [8, 'OperatorSetIdProto', 'repeated'] },
+  ModelProto: {
+    irVersion: [1, 'int64'],
+    producerName: [2, 'string'],
+    graph: [7, 'GraphProto'],
+    opsetImport: [8, 'OperatorSetIdProto', 'repeated'],
+  },
   OperatorSetIdProto: { domain: [1, 'string'], version: [2, 'int64'] },
   GraphProto: {
-    node: [1, 'NodeProto', 'repeated'], name: [2, 'string'], initializer: [5, 'TensorProto', 'repeated'],
-    input: [11, 'ValueInfoProto', 'repeated'], output: [12, 'ValueInfoProto', 'repeated'],
+    node: [1, 'NodeProto', 'repeated'],
+    name: [2, 'string'],
+    initializer: [5, 'TensorProto', 'repeated'],
+    input: [11, 'ValueInfoProto', 'repeated'],
+    output: [12, 'ValueInfoProto', 'repeated'],
     valueInfo: [13, 'ValueInfoProto', 'repeated'],
   },
   NodeProto: {
-    input: [1, 'string', 'repeated'], output: [2, 'string', 'repeated'], name: [3, 'string'], opType: [4, 'string'],
-    attribute: [5, 'AttributeProto', 'repeated'], domain: [7, 'string'],
+    input: [1, 'string', 'repeated'],
+    output: [2, 'string', 'repeated'],
+    name: [3, 'string'],
+    opType: [4, 'string'],
+    attribute: [5, 'AttributeProto', 'repeated'],
+    domain: [7, 'string'],
   },
   AttributeProto: {
-    name: [1, 'string'], f: [2, 'float'], i: [3, 'int64'], s: [4, 'bytes'], g: [6, 'GraphProto'],
-    floats: [7, 'float', 'repeated'], ints: [8, 'int64', 'repeated'], type: [20, 'int32'],
+    name: [1, 'string'],
+    f: [2, 'float'],
+    i: [3, 'int64'],
+    s: [4, 'bytes'],
+    g: [6, 'GraphProto'],
+    floats: [7, 'float', 'repeated'],
+    ints: [8, 'int64', 'repeated'],
+    type: [20, 'int32'],
   },
   TensorProto: {
-    dims: [1, 'int64', 'repeated'], dataType: [2, 'int32'], name: [8, 'string'], rawData: [9, 'bytes'],
-    externalData: [13, 'StringStringEntryProto', 'repeated'], dataLocation: [14, 'int32'],
+    dims: [1, 'int64', 'repeated'],
+    dataType: [2, 'int32'],
+    name: [8, 'string'],
+    rawData: [9, 'bytes'],
+    externalData: [13, 'StringStringEntryProto', 'repeated'],
+    dataLocation: [14, 'int32'],
   },
   StringStringEntryProto: { key: [1, 'string'], value: [2, 'string'] },
   ValueInfoProto: { name: [1, 'string'], type: [2, 'TypeProto'] },
@@ -37,12 +59,21 @@ const messages: Record<string, Record<string, Field>> = {
 const root = new protobuf.Root()
 for (const [name, fields] of Object.entries(messages)) {
   const type = new protobuf.Type(name)
-  for (const [field, [id, kind, rule]] of Object.entries(fields)) type.add(new protobuf.Field(field, id, kind, rule))
+  for (const [field, [id, kind, rule]] of Object.entries(fields))
+    type.add(new protobuf.Field(field, id, kind, rule))
   root.add(type)
 }
 const model = root.lookupType('ModelProto')
 
-export const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const
+export const elementTypes = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+} as const
 export type ElementType = keyof typeof elementTypes
 
 export type Attribute =
@@ -72,7 +103,12 @@ export type Initializer = {
 
 export type ValueInfo = {
   readonly name: string
-  readonly type: { tensorType: { elemType: number; shape?: { dim: readonly ({ dimValue: number } | { dimParam: string })[] } } }
+  readonly type: {
+    tensorType: {
+      elemType: number
+      shape?: { dim: readonly ({ dimValue: number } | { dimParam: string })[] }
+    }
+  }
 }
 
 export type Graph = {
@@ -86,6 +122,11 @@ export type Graph = {
 
 /** ONNX bytes of a graph, ai.onnx opset 18 and com.microsoft 1. */
 export function encodeModel(graph: Graph): Uint8Array {
-  const opsetImport = [{ domain: '', version: 18 }, { domain: 'com.microsoft', version: 1 }]
-  return model.encode(model.fromObject({ irVersion: 9, producerName: 'oddsmith', graph, opsetImport })).finish()
+  const opsetImport = [
+    { domain: '', version: 18 },
+    { domain: 'com.microsoft', version: 1 },
+  ]
+  return model
+    .encode(model.fromObject({ irVersion: 9, producerName: 'oddsmith', graph, opsetImport }))
+    .finish()
 }

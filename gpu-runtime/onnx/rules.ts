@@ -9,16 +9,37 @@ type Rule<O extends Op> = (x: Tensor<O>, w: Writer) => string[]
 const microsoft = 'com.microsoft'
 const elementwise = (opType: string) => (x: Tensor, w: Writer) => w.op(opType, x.inputs.map(w.name))
 
-function matmul(a: string, b: string, { transA, transB, scale }: Attributes['matmul'], w: Writer): string[] {
+function matmul(
+  a: string,
+  b: string,
+  { transA, transB, scale }: Attributes['matmul'],
+  w: Writer,
+): string[] {
   if (!transA && !transB && scale === 1) return w.op('MatMul', [a, b])
-  return w.op('FusedMatMul', [a, b], { transA: Number(transA), transB: Number(transB), alpha: scale }, 1, microsoft)
+  return w.op(
+    'FusedMatMul',
+    [a, b],
+    { transA: Number(transA), transB: Number(transB), alpha: scale },
+    1,
+    microsoft,
+  )
 }
 
-const tensorType = (name: string) => ({ name, type: { tensorType: { elemType: elementTypes.float32 } } })
+const tensorType = (name: string) => ({
+  name,
+  type: { tensorType: { elemType: elementTypes.float32 } },
+})
 const subgraph = (name: string, g: Graph): Attribute => ({ name, type: 5, g })
 
 /** Leaves, calls and results are the emitter's own business. */
-export const rules: { [O in Exclude<Op, 'input' | 'weight' | 'trainable' | 'constant' | 'parameter' | 'call' | 'result'>]: Rule<O> } = {
+export const rules: {
+  [
+    O in Exclude<
+      Op,
+      'input' | 'weight' | 'trainable' | 'constant' | 'parameter' | 'call' | 'result'
+    >
+  ]: Rule<O>
+} = {
   add: elementwise('Add'),
   sub: elementwise('Sub'),
   mul: elementwise('Mul'),
@@ -33,7 +54,8 @@ export const rules: { [O in Exclude<Op, 'input' | 'weight' | 'trainable' | 'cons
   silu: ({ inputs: [x] }, w) => w.op('QuickGelu', [w.name(x!)], { alpha: 1 }, 1, microsoft),
   lessOrEqual: elementwise('LessOrEqual'),
   where: elementwise('Where'),
-  sum: ({ inputs: [x], attributes: { axes } }, w) => w.op('ReduceSum', [w.name(x!), w.integers(axes)], { keepdims: 1 }),
+  sum: ({ inputs: [x], attributes: { axes } }, w) =>
+    w.op('ReduceSum', [w.name(x!), w.integers(axes)], { keepdims: 1 }),
   softmax: ({ inputs: [x] }, w) => w.op('Softmax', [w.name(x!)], { axis: -1 }),
   matmul: ({ inputs: [a, b], attributes }, w) => matmul(w.name(a!), w.name(b!), attributes, w),
   reshape: ({ inputs: [x], shape }, w) => w.op('Reshape', [w.name(x!), w.shape(shape)]),
@@ -44,25 +66,48 @@ export const rules: { [O in Exclude<Op, 'input' | 'weight' | 'trainable' | 'cons
   rows({ inputs: [x, index] }, w) {
     const stored = w.stored(x!)
     const [gathered] = w.op('Gather', [stored?.name ?? w.name(x!), w.name(index!)], { axis: 0 })
-    return stored && stored.dtype !== 'float32' ? w.op('Cast', [gathered!], { to: elementTypes.float32 }) : [gathered!]
+    return stored && stored.dtype !== 'float32'
+      ? w.op('Cast', [gathered!], { to: elementTypes.float32 })
+      : [gathered!]
   },
   oneHot({ inputs: [ids], attributes: { depth } }, w) {
     const [column] = w.op('Unsqueeze', [w.name(ids!), w.integers([ids!.shape.length])])
-    const classes = w.constant(Array.from({ length: depth }, (_, i) => i), [depth], 'int64')
+    const classes = w.constant(
+      Array.from({ length: depth }, (_, i) => i),
+      [depth],
+      'int64',
+    )
     return w.op('Cast', w.op('Equal', [column!, classes]), { to: elementTypes.float32 })
   },
-  group: ({ inputs: [x, , ...indexes] }, w) => indexes.map((index) => w.op('Gather', [w.name(x!), w.name(index)], { axis: 0 })[0]!),
+  group: ({ inputs: [x, , ...indexes] }, w) =>
+    indexes.map((index) => w.op('Gather', [w.name(x!), w.name(index)], { axis: 0 })[0]!),
   ungroup({ inputs: [inverse, ...rest], attributes: { groups } }, w) {
-    const flat = rest.slice(0, groups).map((y) => w.op('Reshape', [w.name(y), w.shape([size(y.shape.slice(0, -1)), y.shape.at(-1)!])])[0]!)
+    const flat = rest
+      .slice(0, groups)
+      .map(
+        (y) =>
+          w.op('Reshape', [w.name(y), w.shape([size(y.shape.slice(0, -1)), y.shape.at(-1)!])])[0]!,
+      )
     const all = groups === 1 ? flat[0]! : w.op('Concat', flat, { axis: 0 })[0]!
     return w.op('Gather', [all, w.name(inverse!)], { axis: 0 })
   },
   rmsNorm: ({ inputs: [x, weight], attributes: { epsilon } }, w) =>
-    w.op('SimplifiedLayerNormalization', [w.name(x!), w.name(weight!)], { axis: -1, epsilon, stash_type: 1 }, 2),
+    w.op(
+      'SimplifiedLayerNormalization',
+      [w.name(x!), w.name(weight!)],
+      { axis: -1, epsilon, stash_type: 1 },
+      2,
+    ),
   // As one sequence whose positions are the rows: the tables have a row for each.
   rope({ inputs: [x, cos, sin], shape, attributes: { heads } }, w) {
     const [sequence] = w.op('Reshape', [w.name(x!), w.shape([1, ...shape])])
-    const [turned] = w.op('RotaryEmbedding', [sequence!, w.integers([0]), w.name(cos!), w.name(sin!)], { interleaved: 0, num_heads: heads }, 1, microsoft)
+    const [turned] = w.op(
+      'RotaryEmbedding',
+      [sequence!, w.integers([0]), w.name(cos!), w.name(sin!)],
+      { interleaved: 0, num_heads: heads },
+      1,
+      microsoft,
+    )
     return w.op('Reshape', [turned!, w.shape(shape)])
   },
   // A scan over chunks [rows, D] of h [chunks, rows, D]. log Σ exp is read off a log-softmax: first logit − first log-probability.
@@ -75,20 +120,39 @@ export const rules: { [O in Exclude<Op, 'input' | 'weight' | 'trainable' | 'cons
     const body: Graph = {
       name: 'chunk',
       node: [
-        { opType: 'FusedMatMul', domain: microsoft, name: `${table}/logits`, input: ['chunk', table], output: ['logits'], attribute: [{ name: 'transB', type: 2, i: 1 }] },
-        { opType: 'LogSoftmax', input: ['logits'], output: ['logps'], attribute: [{ name: 'axis', type: 2, i: -1 }] },
+        {
+          opType: 'FusedMatMul',
+          domain: microsoft,
+          name: `${table}/logits`,
+          input: ['chunk', table],
+          output: ['logits'],
+          attribute: [{ name: 'transB', type: 2, i: 1 }],
+        },
+        {
+          opType: 'LogSoftmax',
+          input: ['logits'],
+          output: ['logps'],
+          attribute: [{ name: 'axis', type: 2, i: -1 }],
+        },
         { opType: 'Slice', input: ['logits', zero, minusOne, minusOne], output: ['logit0'] },
         { opType: 'Slice', input: ['logps', zero, minusOne, minusOne], output: ['logp0'] },
         { opType: 'Sub', input: ['logit0', 'logp0'], output: ['column'] },
         { opType: 'Squeeze', input: ['column', minusOne], output: ['lse'] },
-        ...(mean ? [
-          { opType: 'Exp', input: ['logps'], output: ['ps'] },
-          { opType: 'MatMul', name: `${table}/mean`, input: ['ps', table], output: ['mean'] },
-        ] : []),
+        ...(mean
+          ? [
+              { opType: 'Exp', input: ['logps'], output: ['ps'] },
+              { opType: 'MatMul', name: `${table}/mean`, input: ['ps', table], output: ['mean'] },
+            ]
+          : []),
       ],
       input: [tensorType('chunk')],
       output: [tensorType('lse'), ...(mean ? [tensorType('mean')] : [])],
     }
-    return w.op('Scan', [w.name(h!)], { body: subgraph('body', body), num_scan_inputs: 1 }, mean ? 2 : 1)
+    return w.op(
+      'Scan',
+      [w.name(h!)],
+      { body: subgraph('body', body), num_scan_inputs: 1 },
+      mean ? 2 : 1,
+    )
   },
 }

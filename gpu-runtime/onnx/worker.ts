@@ -16,13 +16,25 @@ export type RunOptions = {
 }
 
 export type Request =
-  | { readonly type: 'open'; readonly session: number; readonly model: Uint8Array; readonly threads: number }
-  | { readonly type: 'run'; readonly session: number; readonly feeds: Feeds; readonly options: RunOptions }
+  | {
+      readonly type: 'open'
+      readonly session: number
+      readonly model: Uint8Array
+      readonly threads: number
+    }
+  | {
+      readonly type: 'run'
+      readonly session: number
+      readonly feeds: Feeds
+      readonly options: RunOptions
+    }
   | { readonly type: 'release'; readonly session: number }
   | { readonly type: 'write'; readonly vector: string; readonly data: Float32Array }
   | { readonly type: 'read'; readonly vector: string }
 
-export type Outputs = Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>
+export type Outputs = Readonly<
+  Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>
+>
 
 const sessions = new Map<number, ort.InferenceSession>()
 const vectors = new Map<string, Float32Array>()
@@ -34,30 +46,37 @@ function vector(name: string): Float32Array {
 }
 
 const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): ort.Tensor =>
-  data instanceof BigInt64Array ? new ort.Tensor('int64', data, shape) : new ort.Tensor('float32', data, shape)
+  data instanceof BigInt64Array
+    ? new ort.Tensor('int64', data, shape)
+    : new ort.Tensor('float32', data, shape)
 
 async function answer(request: Request): Promise<{ value: unknown; transfer: ArrayBuffer[] }> {
   switch (request.type) {
     case 'open': {
-      sessions.set(request.session, await ort.InferenceSession.create(request.model, {
-        executionProviders: ['cpu'],
-        // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
-        graphOptimizationLevel: 'disabled',
-        enableMemPattern: false,
-        enableCpuMemArena: true,
-        executionMode: 'sequential',
-        intraOpNumThreads: request.threads,
-        interOpNumThreads: 1,
-        logSeverityLevel: 3,
-        extra: {
-          session: {
-            disable_prepacking: '1',
-            use_device_allocator_for_initializers: '1',
-            // Locations of weights are absolute paths without their first slash.
-            model_external_initializers_file_folder_path: '/',
+      sessions.set(
+        request.session,
+        await ort.InferenceSession.create(request.model, {
+          executionProviders: ['cpu'],
+          // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
+          graphOptimizationLevel: 'disabled',
+          enableMemPattern: false,
+          enableCpuMemArena: true,
+          executionMode: 'sequential',
+          intraOpNumThreads: request.threads,
+          interOpNumThreads: 1,
+          logSeverityLevel: 3,
+          extra: {
+            session: {
+              disable_prepacking: '1',
+              // Spinning gains nothing on a quiet machine, and on a shared one its threads are in their own way.
+              intra_op: { allow_spinning: '0' },
+              use_device_allocator_for_initializers: '1',
+              // Locations of weights are absolute paths without their first slash.
+              model_external_initializers_file_folder_path: '/',
+            },
           },
-        },
-      } as ort.InferenceSession.SessionOptions))
+        } as ort.InferenceSession.SessionOptions),
+      )
       return { value: null, transfer: [] }
     }
     case 'run': {
@@ -65,11 +84,19 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       if (!session) throw new Error(`internal: no session ${request.session}`)
       const { resident = {}, into = {}, accumulate = {} } = request.options
       const feeds = Object.fromEntries([
-        ...Object.entries(request.feeds).map(([name, { data, shape }]) => [name, tensor(data, shape)] as const),
-        ...Object.entries(resident).map(([name, v]) => [name, tensor(vector(v), [vector(v).length])] as const),
+        ...Object.entries(request.feeds).map(
+          ([name, { data, shape }]) => [name, tensor(data, shape)] as const,
+        ),
+        ...Object.entries(resident).map(
+          ([name, v]) => [name, tensor(vector(v), [vector(v).length])] as const,
+        ),
       ])
-      const fetches = Object.fromEntries(session.outputNames.map((name) =>
-        [name, name in into ? tensor(vector(into[name]!), [vector(into[name]!).length]) : null]))
+      const fetches = Object.fromEntries(
+        session.outputNames.map((name) => [
+          name,
+          name in into ? tensor(vector(into[name]!), [vector(into[name]!).length]) : null,
+        ]),
+      )
       const outputs = await session.run(feeds, fetches)
       const value: Record<string, { data: Float32Array; shape: readonly number[] }> = {}
       for (const [name, out] of Object.entries(outputs)) {

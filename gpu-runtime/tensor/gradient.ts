@@ -13,7 +13,9 @@ export type Recompute = 'NONE' | 'ATTENTION' | 'LAYER'
 
 /** Gradients of Σ ⟨output, cotangent⟩ in `wrt`; null where it does not depend on it. Shapes are those of `wrt`. */
 export function gradient(
-  cotangents: ReadonlyMap<Tensor, Tensor>, wrt: readonly Tensor[], recompute: Recompute,
+  cotangents: ReadonlyMap<Tensor, Tensor>,
+  wrt: readonly Tensor[],
+  recompute: Recompute,
 ): (Tensor | null)[] {
   const nodes = order([...cotangents.keys()])
   const active = new Set<Tensor>(wrt)
@@ -50,9 +52,17 @@ export function gradient(
 }
 
 function vjp<O extends Op>(y: Tensor<O>, g: Tensor | undefined, gs: Gradients): Gradients {
-  const rule = vjps[y.op as Exclude<Op, 'call' | 'result'>] as (g: Tensor, y: Tensor, gs: Gradients) => Gradients
+  const rule = vjps[y.op as Exclude<Op, 'call' | 'result'>] as (
+    g: Tensor,
+    y: Tensor,
+    gs: Gradients,
+  ) => Gradients
   const width = resultCount(y)
-  return rule(g!, y, Array.from({ length: width }, (_, i) => gs[i] ?? null))
+  return rule(
+    g!,
+    y,
+    Array.from({ length: width }, (_, i) => gs[i] ?? null),
+  )
 }
 
 function resultCount({ op, attributes }: Tensor): number {
@@ -64,12 +74,19 @@ function resultCount({ op, attributes }: Tensor): number {
 function unbroadcast(g: Tensor, shape: Shape): Tensor {
   if (sameShape(g.shape, shape)) return g
   const lead = g.shape.length - shape.length
-  const axes = g.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []))
+  const axes = g.shape.flatMap((d, i) =>
+    i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : [],
+  )
   return reshape(sum(g, axes), shape)
 }
 
 /** The backward pass of a call is a call whose body mentions forward nodes: bound ones arrive, the others are computed again. */
-function callVjp(y: Tensor<'call'>, gs: Gradients, needs: readonly boolean[], recompute: Recompute): Gradients {
+function callVjp(
+  y: Tensor<'call'>,
+  gs: Gradients,
+  needs: readonly boolean[],
+  recompute: Recompute,
+): Gradients {
   const { body } = y.attributes
   const cotangents = new Map<Tensor, Tensor>()
   const given: Tensor[] = []
@@ -80,7 +97,11 @@ function callVjp(y: Tensor<'call'>, gs: Gradients, needs: readonly boolean[], re
     cotangents.set(r, sofar ? add(sofar, parameter) : parameter)
     given.push(parameter)
   })
-  const inner = gradient(cotangents, body.bound.filter((_, i) => needs[i]), recompute)
+  const inner = gradient(
+    cotangents,
+    body.bound.filter((_, i) => needs[i]),
+    recompute,
+  )
   const results = inner.filter((g) => g !== null)
   const kept = keptValues(body, results, recompute)
   const backward: Body = {
@@ -94,7 +115,9 @@ function callVjp(y: Tensor<'call'>, gs: Gradients, needs: readonly boolean[], re
     const at = body.results.indexOf(k)
     return result(y, at >= 0 ? at : body.results.push(k) - 1)
   })
-  const made = node('call', [...y.inputs, ...residuals, ...gs.filter((g) => g !== null)], { body: backward })
+  const made = node('call', [...y.inputs, ...residuals, ...gs.filter((g) => g !== null)], {
+    body: backward,
+  })
   let at = 0
   const byNeed = inner.map((g) => (g ? result(made, at++) : null))
   let need = 0

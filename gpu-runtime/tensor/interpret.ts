@@ -4,12 +4,19 @@ import { is, order, type Attributes, type Op, type Tensor } from './tensor.ts'
 
 export type Value = { readonly shape: readonly number[]; readonly data: Float64Array }
 
-export const value = (data: ArrayLike<number>, shape: readonly number[]): Value => ({ shape, data: Float64Array.from(data) })
+export const value = (data: ArrayLike<number>, shape: readonly number[]): Value => ({
+  shape,
+  data: Float64Array.from(data),
+})
 
 /** Values of the leaves by name: inputs, weights and trainables. */
 export type Leaves = ReadonlyMap<string, Value>
 
-type Rule<O extends Op> = (inputs: readonly Value[], y: Tensor<O>, bindings: Bindings) => readonly Value[]
+type Rule<O extends Op> = (
+  inputs: readonly Value[],
+  y: Tensor<O>,
+  bindings: Bindings,
+) => readonly Value[]
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1)
 
@@ -25,18 +32,26 @@ function strides(shape: readonly number[], rank: number): number[] {
 
 /** f applied elementwise over broadcast operands. */
 function map(f: (...xs: number[]) => number, operands: readonly Value[]): Value {
-  const shape = operands.map((x) => x.shape as Shape).reduce((a, b) => broadcast(a, b, 'interpret')) as number[]
+  const shape = operands
+    .map((x) => x.shape as Shape)
+    .reduce((a, b) => broadcast(a, b, 'interpret')) as number[]
   const steps = operands.map((x) => strides(x.shape, shape.length))
   const data = new Float64Array(product(shape))
   const at = new Array<number>(shape.length).fill(0)
   for (let i = 0; i < data.length; i++) {
-    data[i] = f(...operands.map((x, k) => x.data[at.reduce((sum, p, axis) => sum + p * steps[k]![axis]!, 0)]!))
+    data[i] = f(
+      ...operands.map(
+        (x, k) => x.data[at.reduce((sum, p, axis) => sum + p * steps[k]![axis]!, 0)]!,
+      ),
+    )
     for (let axis = shape.length - 1; axis >= 0 && ++at[axis]! === shape[axis]; axis--) at[axis] = 0
   }
   return { shape, data }
 }
 
-const elementwise = (f: (...xs: number[]) => number) => (inputs: readonly Value[]) => [map(f, inputs)]
+const elementwise = (f: (...xs: number[]) => number) => (inputs: readonly Value[]) => [
+  map(f, inputs),
+]
 
 function matmul(a: Value, b: Value, { transA, transB, scale }: Attributes['matmul']): Value {
   const [ar, ac] = a.shape.slice(-2) as [number, number]
@@ -47,7 +62,9 @@ function matmul(a: Value, b: Value, { transA, transB, scale }: Attributes['matmu
   const sb = strides(b.shape.slice(0, -2), lead.length)
   const data = new Float64Array(product(lead) * m * n)
   for (let batch = 0; batch < product(lead); batch++) {
-    let rest = batch, oa = 0, ob = 0
+    let rest = batch,
+      oa = 0,
+      ob = 0
     for (let axis = lead.length - 1; axis >= 0; axis--) {
       const p = rest % lead[axis]!
       rest = Math.floor(rest / lead[axis]!)
@@ -60,7 +77,9 @@ function matmul(a: Value, b: Value, { transA, transB, scale }: Attributes['matmu
       for (let j = 0; j < n; j++) {
         let s = 0
         for (let l = 0; l < k; l++) {
-          s += a.data[oa + (transA ? l * ac + i : i * ac + l)]! * b.data[ob + (transB ? j * bc + l : l * bc + j)]!
+          s +=
+            a.data[oa + (transA ? l * ac + i : i * ac + l)]! *
+            b.data[ob + (transB ? j * bc + l : l * bc + j)]!
         }
         data[(batch * m + i) * n + j] = s * scale
       }
@@ -85,12 +104,16 @@ function softmaxRows({ shape, data }: Value): Value {
 function take(x: Value, index: Value): Value {
   const width = x.shape[1]!
   const data = new Float64Array(index.data.length * width)
-  index.data.forEach((row, i) => data.set(x.data.subarray(row * width, (row + 1) * width), i * width))
+  index.data.forEach((row, i) =>
+    data.set(x.data.subarray(row * width, (row + 1) * width), i * width),
+  )
   return { shape: [...index.shape, width], data }
 }
 
 function join(xs: readonly Value[], axis: number): Value {
-  const shape = xs[0]!.shape.map((d, i) => (i === axis ? xs.reduce((s, x) => s + x.shape[axis]!, 0) : d))
+  const shape = xs[0]!.shape.map((d, i) =>
+    i === axis ? xs.reduce((s, x) => s + x.shape[axis]!, 0) : d,
+  )
   const inner = product(shape.slice(axis + 1))
   const data = new Float64Array(product(shape))
   let offset = 0
@@ -151,19 +174,27 @@ const rules: { [O in Op]: Rule<O> } = {
     const at = new Array<number>(shape.length).fill(0)
     for (let i = 0; i < x!.data.length; i++) {
       data[at.reduce((s, p, axis) => s + p * out[axis]!, 0)]! += x!.data[i]!
-      for (let axis = shape.length - 1; axis >= 0 && ++at[axis]! === x!.shape[axis]; axis--) at[axis] = 0
+      for (let axis = shape.length - 1; axis >= 0 && ++at[axis]! === x!.shape[axis]; axis--)
+        at[axis] = 0
     }
     return [{ shape, data }]
   },
   softmax: ([x]) => [softmaxRows(x!)],
   matmul: ([a, b], { attributes }) => [matmul(a!, b!, attributes)],
-  reshape: ([x], { attributes: { shape } }, bindings) => [{ shape: shape.map((d) => evaluate(d, bindings)), data: x!.data }],
+  reshape: ([x], { attributes: { shape } }, bindings) => [
+    { shape: shape.map((d) => evaluate(d, bindings)), data: x!.data },
+  ],
   expand: ([x], { attributes: { shape } }, bindings) => {
     const full = shape.map((d) => evaluate(d, bindings))
     return [map((a) => a!, [x!, { shape: full, data: new Float64Array(product(full)) }])]
   },
   concat: (xs, { attributes: { axis } }) => [join(xs, axis)],
-  split: ([x], { attributes: { axis, sizes } }, bindings) => parts(x!, axis, sizes.map((d) => evaluate(d, bindings))),
+  split: ([x], { attributes: { axis, sizes } }, bindings) =>
+    parts(
+      x!,
+      axis,
+      sizes.map((d) => evaluate(d, bindings)),
+    ),
   rows: ([x, index]) => [take(x!, index!)],
   oneHot: ([ids], { attributes: { depth } }) => {
     const data = new Float64Array(ids!.data.length * depth)
@@ -172,7 +203,9 @@ const rules: { [O in Op]: Rule<O> } = {
   },
   group: ([x, , ...indexes]) => indexes.map((index) => take(x!, index)),
   ungroup: ([inverse, ...rest], { attributes: { groups } }) => {
-    const flat = rest.slice(0, groups).map((y) => ({ shape: [y.data.length / y.shape.at(-1)!, y.shape.at(-1)!], data: y.data }))
+    const flat = rest
+      .slice(0, groups)
+      .map((y) => ({ shape: [y.data.length / y.shape.at(-1)!, y.shape.at(-1)!], data: y.data }))
     return [take(join(flat, 0), inverse!)]
   },
   rmsNorm: ([x, w], { attributes: { epsilon } }) => {
@@ -183,7 +216,10 @@ const rules: { [O in Op]: Rule<O> } = {
       inverse[r] = 1 / Math.sqrt(squares / width + epsilon)
     }
     const data = x!.data.map((v, i) => v * inverse[Math.floor(i / width)]! * w!.data[i % width]!)
-    return [{ shape: x!.shape, data }, { shape: [...x!.shape.slice(0, -1), 1], data: inverse }]
+    return [
+      { shape: x!.shape, data },
+      { shape: [...x!.shape.slice(0, -1), 1], data: inverse },
+    ]
   },
   rope: ([x, cos, sin], { attributes: { heads } }) => {
     const half = cos!.shape[1]!
@@ -210,12 +246,20 @@ const rules: { [O in Op]: Rule<O> } = {
       const top = row.reduce((a, b) => Math.max(a, b), -Infinity)
       lse[r] = top + Math.log(row.reduce((s, v) => s + Math.exp(v - top), 0))
     }
-    return [{ shape: h!.shape.slice(0, 2), data: lse }, matmul(softmaxRows(logits), e!, { transA: false, transB: false, scale: 1 })]
+    return [
+      { shape: h!.shape.slice(0, 2), data: lse },
+      matmul(softmaxRows(logits), e!, { transA: false, transB: false, scale: 1 }),
+    ]
   },
 }
 
 /** Values of `roots`. Throws when a leaf is not given. */
-export function interpret(roots: readonly Tensor[], leaves: Leaves, bindings: Bindings, given: ReadonlyMap<Tensor, Value> = new Map()): Value[] {
+export function interpret(
+  roots: readonly Tensor[],
+  leaves: Leaves,
+  bindings: Bindings,
+  given: ReadonlyMap<Tensor, Value> = new Map(),
+): Value[] {
   const values = new Map<Tensor, readonly Value[]>()
   for (const [tensor, v] of given) values.set(tensor, [v])
   for (const y of order(roots, new Set(given.keys()))) {
@@ -223,7 +267,10 @@ export function interpret(roots: readonly Tensor[], leaves: Leaves, bindings: Bi
     const inputs = y.inputs.map((x) => values.get(x)![0]!)
     if (is(y, 'call')) {
       const { bound, results } = y.attributes.body
-      values.set(y, interpret(results, leaves, bindings, new Map(bound.map((b, i) => [b, inputs[i]!]))))
+      values.set(
+        y,
+        interpret(results, leaves, bindings, new Map(bound.map((b, i) => [b, inputs[i]!]))),
+      )
     } else if (is(y, 'result')) {
       values.set(y, [values.get(y.inputs[0]!)![y.attributes.index]!])
     } else if (is(y, 'input') || is(y, 'weight') || is(y, 'trainable')) {

@@ -2,20 +2,27 @@
 import { type Dim, type Shape } from './dim.ts'
 import { is, node, order, type Body, type DType, type Tensor } from './tensor.ts'
 
-export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor => node('input', [], { name, shape, dtype })
+export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  node('input', [], { name, shape, dtype })
 /** A frozen tensor of the model's files, by its name there. */
 export const weight = (name: string, shape: Shape): Tensor => node('weight', [], { name, shape })
 /** A tensor that is trained; all of them are packed in one flat vector outside the graph. */
-export const trainable = (name: string, shape: Shape): Tensor => node('trainable', [], { name, shape })
-export const constant = (data: number | readonly number[], shape: readonly number[] = [], dtype: DType = 'float32'): Tensor =>
-  node('constant', [], { shape, data: typeof data === 'number' ? [data] : data, dtype })
+export const trainable = (name: string, shape: Shape): Tensor =>
+  node('trainable', [], { name, shape })
+export const constant = (
+  data: number | readonly number[],
+  shape: readonly number[] = [],
+  dtype: DType = 'float32',
+): Tensor => node('constant', [], { shape, data: typeof data === 'number' ? [data] : data, dtype })
 
 const operand = (x: Tensor | number): Tensor => (typeof x === 'number' ? constant(x) : x)
 
 export const add = (a: Tensor, b: Tensor | number): Tensor => node('add', [a, operand(b)], {})
-export const sub = (a: Tensor | number, b: Tensor | number): Tensor => node('sub', [operand(a), operand(b)], {})
+export const sub = (a: Tensor | number, b: Tensor | number): Tensor =>
+  node('sub', [operand(a), operand(b)], {})
 export const mul = (a: Tensor, b: Tensor | number): Tensor => node('mul', [a, operand(b)], {})
-export const div = (a: Tensor | number, b: Tensor | number): Tensor => node('div', [operand(a), operand(b)], {})
+export const div = (a: Tensor | number, b: Tensor | number): Tensor =>
+  node('div', [operand(a), operand(b)], {})
 export const neg = (x: Tensor): Tensor => node('neg', [x], {})
 export const exp = (x: Tensor): Tensor => node('exp', [x], {})
 export const log = (x: Tensor): Tensor => node('log', [x], {})
@@ -26,24 +33,39 @@ export const sigmoid = (x: Tensor): Tensor => node('sigmoid', [x], {})
 export const softplus = (x: Tensor): Tensor => node('softplus', [x], {})
 /** x · sigmoid(x). */
 export const silu = (x: Tensor): Tensor => node('silu', [x], {})
-export const lessOrEqual = (a: Tensor, b: Tensor | number): Tensor => node('lessOrEqual', [a, operand(b)], {})
+export const lessOrEqual = (a: Tensor, b: Tensor | number): Tensor =>
+  node('lessOrEqual', [a, operand(b)], {})
 export const where = (condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor =>
   node('where', [condition, operand(a), operand(b)], {})
 
 /** Sum over `axes`, which stay as dims of 1. */
 export const sum = (x: Tensor, axes: readonly number[]): Tensor => node('sum', [x], { axes })
 /** Sum of everything, a scalar. */
-export const total = (x: Tensor): Tensor => reshape(sum(x, x.shape.map((_, i) => i)), [])
+export const total = (x: Tensor): Tensor =>
+  reshape(
+    sum(
+      x,
+      x.shape.map((_, i) => i),
+    ),
+    [],
+  )
 /** Over the last axis. */
 export const softmax = (x: Tensor): Tensor => node('softmax', [x], {})
 
 export const matmul = (
-  a: Tensor, b: Tensor, { transA = false, transB = false, scale = 1 }: { transA?: boolean; transB?: boolean; scale?: number } = {},
+  a: Tensor,
+  b: Tensor,
+  {
+    transA = false,
+    transB = false,
+    scale = 1,
+  }: { transA?: boolean; transB?: boolean; scale?: number } = {},
 ): Tensor => node('matmul', [a, b], { transA, transB, scale })
 
 export const reshape = (x: Tensor, shape: Shape): Tensor => node('reshape', [x], { shape })
 export const expand = (x: Tensor, shape: Shape): Tensor => node('expand', [x], { shape })
-export const concat = (xs: readonly Tensor[], axis: number): Tensor => (xs.length === 1 ? xs[0]! : node('concat', xs, { axis }))
+export const concat = (xs: readonly Tensor[], axis: number): Tensor =>
+  xs.length === 1 ? xs[0]! : node('concat', xs, { axis })
 export const result = (of: Tensor, index: number): Tensor => node('result', [of], { index })
 export function split(x: Tensor, axis: number, sizes: readonly Dim[]): Tensor[] {
   const parts = node('split', [x], { axis, sizes })
@@ -51,13 +73,15 @@ export function split(x: Tensor, axis: number, sizes: readonly Dim[]): Tensor[] 
 }
 
 /** Rows of x [R, D] by `index` [...]: [..., D]. Frozen: no gradient reaches x unless x is a trainable table (see embed in vjp.ts). */
-export const rows = (x: Tensor, index: Tensor): Tensor => node('rows', [x, index], { unique: false })
+export const rows = (x: Tensor, index: Tensor): Tensor =>
+  node('rows', [x, index], { unique: false })
 
 /**
  * Rows of x [R, D] by a list [L] in which a row may come once, the last entry being a blank that carries no gradient.
  * `inverse` [R] says where in the list each row is, and points at the blank for rows that are not there.
  */
-export const uniqueRows = (x: Tensor, index: Tensor, inverse: Tensor): Tensor => node('rows', [x, index, inverse], { unique: true })
+export const uniqueRows = (x: Tensor, index: Tensor, inverse: Tensor): Tensor =>
+  node('rows', [x, index, inverse], { unique: true })
 
 /** ids [...] to [..., depth] of zeros and ones. */
 export const oneHot = (ids: Tensor, depth: number): Tensor => node('oneHot', [ids], { depth })
@@ -72,20 +96,26 @@ export function group(x: Tensor, indexes: readonly Tensor[], inverse: Tensor): T
 }
 
 /** The inverse of `group`. */
-export const ungroup = (ys: readonly Tensor[], indexes: readonly Tensor[], inverse: Tensor): Tensor =>
-  node('ungroup', [inverse, ...ys, ...indexes], { groups: ys.length })
+export const ungroup = (
+  ys: readonly Tensor[],
+  indexes: readonly Tensor[],
+  inverse: Tensor,
+): Tensor => node('ungroup', [inverse, ...ys, ...indexes], { groups: ys.length })
 
 /** x / √(mean(x²) + ε) · w over the last axis. */
-export const rmsNorm = (x: Tensor, w: Tensor, epsilon: number): Tensor => result(node('rmsNorm', [x, w], { epsilon }), 0)
+export const rmsNorm = (x: Tensor, w: Tensor, epsilon: number): Tensor =>
+  result(node('rmsNorm', [x, w], { epsilon }), 0)
 
 /** Rotary embedding, half-split form: x [N, heads·D], tables [N, D/2]. */
-export const rope = (x: Tensor, cos: Tensor, sin: Tensor, heads: number): Tensor => node('rope', [x, cos, sin], { heads })
+export const rope = (x: Tensor, cos: Tensor, sin: Tensor, heads: number): Tensor =>
+  node('rope', [x, cos, sin], { heads })
 
 /**
  * log Σᵥ exp(h · Eᵥ) for h [chunks, rows, D] and E [V, D]: [chunks, rows]. Logits exist for one chunk at a time. The gradient
  * in h is softmax(h Eᵀ) E, which does not depend on the loss and is made in the same pass over the vocabulary.
  */
-export const logSumExpVocabulary = (h: Tensor, e: Tensor): Tensor => result(node('vocabulary', [h, e], {}), 0)
+export const logSumExpVocabulary = (h: Tensor, e: Tensor): Tensor =>
+  result(node('vocabulary', [h, e], {}), 0)
 
 const keeping = new WeakSet<Tensor>()
 
@@ -100,11 +130,21 @@ export const isKept = (x: Tensor): boolean => keeping.has(x)
  * A function with a name, traced once and called once: the border at which recomputation happens. Trainables that it
  * mentions become inputs of the call by themselves; weights and graph inputs are seen through it.
  */
-export function call(label: string, inputs: readonly Tensor[], f: (...xs: Tensor[]) => readonly Tensor[]): Tensor[] {
+export function call(
+  label: string,
+  inputs: readonly Tensor[],
+  f: (...xs: Tensor[]) => readonly Tensor[],
+): Tensor[] {
   const parameters = inputs.map((x) => node('parameter', [], { shape: x.shape, dtype: x.dtype }))
   const results = [...f(...parameters)]
   const free = order(results).filter((x) => is(x, 'trainable'))
-  const body: Body = { label, role: 'forward', bound: [...parameters, ...free], upstream: [], results }
+  const body: Body = {
+    label,
+    role: 'forward',
+    bound: [...parameters, ...free],
+    upstream: [],
+    results,
+  }
   const made = node('call', [...inputs, ...free], { body })
   return results.map((_, i) => result(made, i))
 }

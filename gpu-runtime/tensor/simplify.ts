@@ -12,12 +12,14 @@ const isConstant = (x: Tensor, v: number): boolean =>
   is(x, 'constant') && x.attributes.data.every((d) => d === v)
 
 /** a ∘ neutral = a, where the neutral element does not widen the shape. */
-const neutral = (v: number, commutes: boolean) => (x: Tensor): Tensor => {
-  const [a, b] = x.inputs
-  if (isConstant(b!, v) && sameShape(a!.shape, x.shape)) return a!
-  if (commutes && isConstant(a!, v) && sameShape(b!.shape, x.shape)) return b!
-  return x
-}
+const neutral =
+  (v: number, commutes: boolean) =>
+  (x: Tensor): Tensor => {
+    const [a, b] = x.inputs
+    if (isConstant(b!, v) && sameShape(a!.shape, x.shape)) return a!
+    if (commutes && isConstant(a!, v) && sameShape(b!.shape, x.shape)) return b!
+    return x
+  }
 
 const rules: { [O in Op]?: Rule<O> } = {
   add: neutral(0, true),

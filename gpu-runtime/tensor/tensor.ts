@@ -4,7 +4,16 @@
  *
  * Some primitives have several results (`split`, `group`, `rmsNorm`, `vocabulary`, `call`); a `result` node takes one of them.
  */
-import { addDims, broadcast, mulDims, sameShape, ShapeError, size, type Dim, type Shape } from './dim.ts'
+import {
+  addDims,
+  broadcast,
+  mulDims,
+  sameShape,
+  ShapeError,
+  size,
+  type Dim,
+  type Shape,
+} from './dim.ts'
 
 export type DType = 'float32' | 'int64' | 'bool'
 
@@ -80,11 +89,17 @@ export type Body = {
   readonly results: Tensor[]
 }
 
-type Rule<O extends Op> = (inputs: readonly Tensor[], attributes: Attributes[O]) => { shape: Shape; dtype: DType }
+type Rule<O extends Op> = (
+  inputs: readonly Tensor[],
+  attributes: Attributes[O],
+) => { shape: Shape; dtype: DType }
 
 const float = (shape: Shape): { shape: Shape; dtype: DType } => ({ shape, dtype: 'float32' })
 const same = ([x]: readonly Tensor[]) => float(x!.shape)
-const binary = (what: string) => ([a, b]: readonly Tensor[]) => float(broadcast(a!.shape, b!.shape, what))
+const binary =
+  (what: string) =>
+  ([a, b]: readonly Tensor[]) =>
+    float(broadcast(a!.shape, b!.shape, what))
 /** The node itself stands for all its results; the shapes are those of its `result` nodes. */
 const several = () => float([])
 
@@ -97,7 +112,10 @@ const rules: { [O in Op]: Rule<O> } = {
   weight: (_, { shape }) => float(shape),
   trainable: (_, { shape }) => float(shape),
   constant: (_, { shape, data, dtype }) => {
-    need(size(shape) === data.length, () => `constant: shape [${shape}] holds ${size(shape)} values, got ${data.length}`)
+    need(
+      size(shape) === data.length,
+      () => `constant: shape [${shape}] holds ${size(shape)} values, got ${data.length}`,
+    )
     return { shape, dtype }
   },
   parameter: (_, { shape, dtype }) => ({ shape, dtype }),
@@ -119,48 +137,79 @@ const rules: { [O in Op]: Rule<O> } = {
     return float(broadcast(c!.shape, broadcast(a!.shape, b!.shape, 'where'), 'where'))
   },
   sum: ([x], { axes }) => {
-    need(axes.every((a) => a >= 0 && a < x!.shape.length), () => `sum: axes [${axes}] of a shape [${x!.shape}]`)
+    need(
+      axes.every((a) => a >= 0 && a < x!.shape.length),
+      () => `sum: axes [${axes}] of a shape [${x!.shape}]`,
+    )
     return float(x!.shape.map((d, i) => (axes.includes(i) ? 1 : d)))
   },
   softmax: same,
   matmul: ([a, b], { transA, transB }) => {
     const last = (s: Shape, trans: boolean): [Dim, Dim] =>
       trans ? [s.at(-1)!, s.at(-2)!] : [s.at(-2)!, s.at(-1)!]
-    need(a!.shape.length >= 2 && b!.shape.length >= 2, () => `matmul: expected matrices, got [${a!.shape}] @ [${b!.shape}]`)
+    need(
+      a!.shape.length >= 2 && b!.shape.length >= 2,
+      () => `matmul: expected matrices, got [${a!.shape}] @ [${b!.shape}]`,
+    )
     const [m, k] = last(a!.shape, transA)
     const [l, n] = last(b!.shape, transB)
-    need(k === l, () => `matmul: inner dimensions differ: [${a!.shape}]${transA ? 'ᵀ' : ''} @ [${b!.shape}]${transB ? 'ᵀ' : ''}`)
+    need(
+      k === l,
+      () =>
+        `matmul: inner dimensions differ: [${a!.shape}]${transA ? 'ᵀ' : ''} @ [${b!.shape}]${transB ? 'ᵀ' : ''}`,
+    )
     return float([...broadcast(a!.shape.slice(0, -2), b!.shape.slice(0, -2), 'matmul'), m, n])
   },
   reshape: ([x], { shape }) => {
-    need(size(shape) === size(x!.shape), () => `reshape: [${x!.shape}] has ${size(x!.shape)} elements, [${shape}] ${size(shape)}`)
+    need(
+      size(shape) === size(x!.shape),
+      () => `reshape: [${x!.shape}] has ${size(x!.shape)} elements, [${shape}] ${size(shape)}`,
+    )
     return { shape, dtype: x!.dtype }
   },
   expand: ([x], { shape }) => {
-    need(sameShape(broadcast(x!.shape, shape, 'expand'), shape), () => `expand: [${x!.shape}] does not fill [${shape}]`)
+    need(
+      sameShape(broadcast(x!.shape, shape, 'expand'), shape),
+      () => `expand: [${x!.shape}] does not fill [${shape}]`,
+    )
     return { shape, dtype: x!.dtype }
   },
   concat: (xs, { axis }) => {
     const [first] = xs
     for (const x of xs) {
-      need(x.shape.length === first!.shape.length && x.shape.every((d, i) => i === axis || d === first!.shape[i]),
-        () => `concat along ${axis}: [${first!.shape}] and [${x.shape}]`)
+      need(
+        x.shape.length === first!.shape.length &&
+          x.shape.every((d, i) => i === axis || d === first!.shape[i]),
+        () => `concat along ${axis}: [${first!.shape}] and [${x.shape}]`,
+      )
     }
     const total = xs.map((x) => x.shape[axis]!).reduce(addDims)
     return { shape: first!.shape.map((d, i) => (i === axis ? total : d)), dtype: first!.dtype }
   },
   split: ([x], { axis, sizes }) => {
-    need(sizes.reduce(addDims) === x!.shape[axis], () => `split: sizes [${sizes}] do not add up to axis ${axis} of [${x!.shape}]`)
+    need(
+      sizes.reduce(addDims) === x!.shape[axis],
+      () => `split: sizes [${sizes}] do not add up to axis ${axis} of [${x!.shape}]`,
+    )
     return several()
   },
   rows: ([x, index], { unique }) => {
-    need(x!.shape.length === 2 && index!.dtype === 'int64', () => `rows: expected a matrix and int64 indexes, got [${x!.shape}], ${index!.dtype}`)
-    need(!unique || index!.shape.length === 1, () => `rows: unique indexes are a list, got [${index!.shape}]`)
+    need(
+      x!.shape.length === 2 && index!.dtype === 'int64',
+      () => `rows: expected a matrix and int64 indexes, got [${x!.shape}], ${index!.dtype}`,
+    )
+    need(
+      !unique || index!.shape.length === 1,
+      () => `rows: unique indexes are a list, got [${index!.shape}]`,
+    )
     return float([...index!.shape, x!.shape[1]!])
   },
   oneHot: ([ids], { depth }) => float([...ids!.shape, depth]),
   group: ([x, inverse], { groups }) => {
-    need(x!.shape.length === 2 && x!.shape[0] === inverse!.shape[0], () => `group: ${groups} groups of [${x!.shape}] with inverse [${inverse!.shape}]`)
+    need(
+      x!.shape.length === 2 && x!.shape[0] === inverse!.shape[0],
+      () => `group: ${groups} groups of [${x!.shape}] with inverse [${inverse!.shape}]`,
+    )
     return several()
   },
   ungroup: (inputs, { groups }) => {
@@ -172,18 +221,31 @@ const rules: { [O in Op]: Rule<O> } = {
     return several()
   },
   rope: ([x, cos, sin], { heads }) => {
-    need(sameShape(cos!.shape, sin!.shape) && mulDims(mulDims(cos!.shape[1]!, 2), heads) === x!.shape[1],
-      () => `rope: [${x!.shape}] as ${heads} heads against a table [${cos!.shape}]`)
+    need(
+      sameShape(cos!.shape, sin!.shape) &&
+        mulDims(mulDims(cos!.shape[1]!, 2), heads) === x!.shape[1],
+      () => `rope: [${x!.shape}] as ${heads} heads against a table [${cos!.shape}]`,
+    )
     return float(x!.shape)
   },
   vocabulary: ([h, e]) => {
-    need(h!.shape.length === 3 && h!.shape[2] === e!.shape[1], () => `vocabulary: hidden [${h!.shape}] against [${e!.shape}]`)
+    need(
+      h!.shape.length === 3 && h!.shape[2] === e!.shape[1],
+      () => `vocabulary: hidden [${h!.shape}] against [${e!.shape}]`,
+    )
     return several()
   },
   call: (inputs, { body }) => {
-    need(inputs.length === body.bound.length, () => `call ${body.label}: expected ${body.bound.length} inputs, got ${inputs.length}`)
-    inputs.forEach((x, i) => need(sameShape(x.shape, body.bound[i]!.shape), () =>
-      `call ${body.label}: input ${i} is [${x.shape}], expected [${body.bound[i]!.shape}]`))
+    need(
+      inputs.length === body.bound.length,
+      () => `call ${body.label}: expected ${body.bound.length} inputs, got ${inputs.length}`,
+    )
+    inputs.forEach((x, i) =>
+      need(
+        sameShape(x.shape, body.bound[i]!.shape),
+        () => `call ${body.label}: input ${i} is [${x.shape}], expected [${body.bound[i]!.shape}]`,
+      ),
+    )
     return several()
   },
   result: ([of], { index }) => resultType(of!, index),
@@ -202,13 +264,19 @@ function resultType(of: Tensor, index: number): { shape: Shape; dtype: DType } {
     return { shape: x!.shape.map((d, i) => (i === axis ? sizes[index]! : d)), dtype: x!.dtype }
   }
   if (op === 'group') return float([...inputs[2 + index]!.shape, inputs[0]!.shape[1]!])
-  if (op === 'rmsNorm') return float(index === 0 ? inputs[0]!.shape : [...inputs[0]!.shape.slice(0, -1), 1])
-  if (op === 'vocabulary') return float(index === 0 ? inputs[0]!.shape.slice(0, 2) : inputs[0]!.shape)
+  if (op === 'rmsNorm')
+    return float(index === 0 ? inputs[0]!.shape : [...inputs[0]!.shape.slice(0, -1), 1])
+  if (op === 'vocabulary')
+    return float(index === 0 ? inputs[0]!.shape.slice(0, 2) : inputs[0]!.shape)
   throw new ShapeError(`internal: ${op} has one result only`)
 }
 
 /** A new node, its shape and type derived and its operands checked. Throws ShapeError. */
-export function node<O extends Op>(op: O, inputs: readonly Tensor[], attributes: Attributes[O]): Tensor<O> {
+export function node<O extends Op>(
+  op: O,
+  inputs: readonly Tensor[],
+  attributes: Attributes[O],
+): Tensor<O> {
   const { shape, dtype } = (rules[op] as Rule<O>)(inputs, attributes)
   return { op, inputs, attributes, shape, dtype }
 }

@@ -5,14 +5,40 @@
 import { mulDims, size } from './dim.ts'
 import { node, type Op, type Tensor } from './tensor.ts'
 import {
-  add, concat, constant, div, expand, group, matmul, mul, neg, oneHot, reshape, result, rope, sigmoid, softmax, split, sub, sum, ungroup, where,
+  add,
+  concat,
+  constant,
+  div,
+  expand,
+  group,
+  matmul,
+  mul,
+  neg,
+  oneHot,
+  reshape,
+  result,
+  rope,
+  sigmoid,
+  softmax,
+  split,
+  sub,
+  sum,
+  ungroup,
+  where,
 } from './ops.ts'
 
 export type Gradients = readonly (Tensor | null)[]
 type Vjp<O extends Op> = (g: Tensor, y: Tensor<O>, gs: Gradients) => Gradients
 
 const leaf = (): Gradients => []
-const zeros = (like: Tensor): Tensor => expand(reshape(constant(0), like.shape.map(() => 1)), like.shape)
+const zeros = (like: Tensor): Tensor =>
+  expand(
+    reshape(
+      constant(0),
+      like.shape.map(() => 1),
+    ),
+    like.shape,
+  )
 
 /** `call` and `result` are structure: gradient.ts deals with them. */
 export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
@@ -44,13 +70,27 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     return [sub(t, mul(y, sum(t, [y.shape.length - 1])))]
   },
   matmul: (g, { inputs: [a, b], attributes: { transA, transB, scale } }) => [
-    transA ? matmul(b!, g, { transA: transB, transB: true, scale }) : matmul(g, b!, { transB: !transB, scale }),
-    transB ? matmul(g, a!, { transA: true, transB: transA, scale }) : matmul(a!, g, { transA: !transA, scale }),
+    transA
+      ? matmul(b!, g, { transA: transB, transB: true, scale })
+      : matmul(g, b!, { transB: !transB, scale }),
+    transB
+      ? matmul(g, a!, { transA: true, transB: transA, scale })
+      : matmul(a!, g, { transA: !transA, scale }),
   ],
   reshape: (g, { inputs: [x] }) => [reshape(g, x!.shape)],
   expand: (g) => [g],
-  concat: (g, { inputs, attributes: { axis } }) => split(g, axis, inputs.map((x) => x.shape[axis]!)),
-  split: (_, y, gs) => [concat(gs.map((g, i) => g ?? zeros(result(y, i))), y.attributes.axis)],
+  concat: (g, { inputs, attributes: { axis } }) =>
+    split(
+      g,
+      axis,
+      inputs.map((x) => x.shape[axis]!),
+    ),
+  split: (_, y, gs) => [
+    concat(
+      gs.map((g, i) => g ?? zeros(result(y, i))),
+      y.attributes.axis,
+    ),
+  ],
   rows: (g, { inputs: [x, index, inverse], attributes: { unique } }) => {
     if (unique) return [node('rows', [g, inverse!, index!], { unique }), null, null]
     const [height, width] = x!.shape
@@ -59,8 +99,18 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     return [matmul(flat, reshape(g, [size(index!.shape), width!]), { transA: true }), null]
   },
   oneHot: () => [null],
-  group: (_, y, gs) => [ungroup(gs.map((g, i) => g ?? zeros(result(y, i))), y.inputs.slice(2), y.inputs[1]!), null],
-  ungroup: (g, { inputs: [inverse, ...rest], attributes: { groups } }) => [null, ...group(g, rest.slice(groups), inverse!)],
+  group: (_, y, gs) => [
+    ungroup(
+      gs.map((g, i) => g ?? zeros(result(y, i))),
+      y.inputs.slice(2),
+      y.inputs[1]!,
+    ),
+    null,
+  ],
+  ungroup: (g, { inputs: [inverse, ...rest], attributes: { groups } }) => [
+    null,
+    ...group(g, rest.slice(groups), inverse!),
+  ],
   // With x̂ = x·inv: dx = inv·(g w − x̂·mean(g w x̂)), dw = Σ g x̂.
   rmsNorm: (_, y, [g]) => {
     const [x, w] = y.inputs
@@ -79,7 +129,10 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     const [chunks, height, width] = h!.shape
     const column = reshape(g!, [chunks!, height!, 1])
     const flat = reshape(h!, [mulDims(chunks!, height!), width!])
-    const weighted = mul(softmax(matmul(flat, e!, { transB: true })), reshape(g!, [flat.shape[0]!, 1]))
+    const weighted = mul(
+      softmax(matmul(flat, e!, { transB: true })),
+      reshape(g!, [flat.shape[0]!, 1]),
+    )
     return [mul(column, result(y, 1)), matmul(weighted, flat, { transA: true })]
   },
 }

@@ -30,7 +30,9 @@ function graph({ beta1, beta2, epsilon, weightDecay, maxGradNorm }: AdamWSetting
   const denominator = add(div(sqrt(nextV), scalar('correction2')), epsilon)
   const decayed = weightDecay === 0 ? w : mul(w, sub(1, mul(scalar('rate'), weightDecay)))
   const nextW = sub(decayed, mul(div(nextM, denominator), scalar('stepSize')))
-  return emit({ outputs: { nextW, nextM, nextV, norm: reshape(norm, [1]) } }, (name) => { throw new Error(`internal: no weight ${name}`) })
+  return emit({ outputs: { nextW, nextM, nextV, norm: reshape(norm, [1]) } }, (name) => {
+    throw new Error(`internal: no weight ${name}`)
+  })
 }
 
 /** Updates the engine's vectors `trainables`, `m` and `v` from `gradient`. */

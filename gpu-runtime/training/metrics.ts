@@ -5,7 +5,10 @@ import type { PairOutcome } from './step.ts'
 export type Values = Record<string, number>
 
 /** Means over the pairs of one micro-batch, as TRL's get_batch_loss_metrics; logits over all predicting positions together. */
-export function microBatchMetrics(pairs: readonly PairOutcome[], { beta }: Pick<Recipe, 'beta'>): Values {
+export function microBatchMetrics(
+  pairs: readonly PairOutcome[],
+  { beta }: Pick<Recipe, 'beta'>,
+): Values {
   const mean = (f: (p: PairOutcome) => number) => pairs.reduce((s, p) => s + f(p), 0) / pairs.length
   const logits = (side: 'chosenLogits' | 'rejectedLogits') =>
     pairs.reduce((s, p) => s + p[side].sum, 0) / pairs.reduce((n, p) => n + p[side].count, 0)
@@ -40,7 +43,9 @@ export class Mean {
 
   /** The means so far; starts anew. */
   take(): Values {
-    const means = Object.fromEntries(Object.entries(this.#sums).map(([name, s]) => [name, s / this.#count]))
+    const means = Object.fromEntries(
+      Object.entries(this.#sums).map(([name, s]) => [name, s / this.#count]),
+    )
     this.#sums = {}
     this.#count = 0
     return means

@@ -6,7 +6,20 @@
  *
  * Weights are inputs: they hold 1/N of the logical micro-batch, so how pairs are spread over runs never changes the loss.
  */
-import { add, exp, input, log, matmul, mul, neg, reshape, softplus, sub, tanh, total } from '../tensor/ops.ts'
+import {
+  add,
+  exp,
+  input,
+  log,
+  matmul,
+  mul,
+  neg,
+  reshape,
+  softplus,
+  sub,
+  tanh,
+  total,
+} from '../tensor/ops.ts'
 import type { Dim } from '../tensor/dim.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 

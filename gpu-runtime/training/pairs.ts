@@ -14,7 +14,11 @@ export type PairSource = {
 }
 
 /** Get `rows` before training starts, so that a bad row is found now and not after an hour; counts what was cut. */
-export async function survey(pairs: PairSource, rows: Iterable<number>, signal: AbortSignal): Promise<Cuts> {
+export async function survey(
+  pairs: PairSource,
+  rows: Iterable<number>,
+  signal: AbortSignal,
+): Promise<Cuts> {
   let [cutPairs, tokens] = [0, 0]
   for (const row of rows) {
     signal.throwIfAborted()
@@ -45,7 +49,11 @@ export class Pairs implements PairSource {
   async get(row: number): Promise<Pair> {
     const known = this.#known.get(row)
     if (known) return known
-    const pair = tokenizePair(this.#text, toPreference(await this.#rows.read(row), row), this.#lengths)
+    const pair = tokenizePair(
+      this.#text,
+      toPreference(await this.#rows.read(row), row),
+      this.#lengths,
+    )
     this.#known.set(row, pair)
     return pair
   }

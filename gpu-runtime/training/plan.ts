@@ -19,7 +19,9 @@ export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
   const batches = Math.ceil(rows / batchSize)
   const stepsPerEpoch = Math.ceil(batches / accumulation)
   const order = (epoch: number): ArrayLike<number> & Iterable<number> =>
-    shuffle ? stream(seed, `epoch/${epoch}`).shuffle(rows) : Array.from({ length: rows }, (_, i) => i)
+    shuffle
+      ? stream(seed, `epoch/${epoch}`).shuffle(rows)
+      : Array.from({ length: rows }, (_, i) => i)
   let cached = { epoch: -1, rows: [] as number[] }
   return {
     steps: maxSteps ?? Math.ceil(epochs * stepsPerEpoch),
@@ -29,7 +31,8 @@ export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
       if (cached.epoch !== epoch) cached = { epoch, rows: [...order(epoch)] }
       const first = ((step - 1) % stepsPerEpoch) * accumulation
       return Array.from({ length: Math.min(accumulation, batches - first) }, (_, i) =>
-        cached.rows.slice((first + i) * batchSize, (first + i + 1) * batchSize))
+        cached.rows.slice((first + i) * batchSize, (first + i + 1) * batchSize),
+      )
     },
   }
 }

@@ -14,7 +14,11 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { AdamW, adamDefaults } from './adamw.ts'
 import { learningRate } from './schedule.ts'
 
-export type NamedTensor = { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array }
+export type NamedTensor = {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
 
 export type Pretraining = {
   readonly config: LlamaConfig
@@ -36,20 +40,29 @@ function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly 
   }
   const parts: Parts = {
     parameter,
-    linear: (path, x, out) => matmul(x, parameter(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
+    linear: (path, x, out) =>
+      matmul(x, parameter(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
   }
   const logps = logProbabilities(llama(config, stream(config, 1), parts))
-  const loss = neg(total(mul(reshape(logps, [predictionCount]), input('weights', [predictionCount]))))
+  const loss = neg(
+    total(mul(reshape(logps, [predictionCount]), input('weights', [predictionCount]))),
+  )
   const trainables = [...tensors.values()]
   const gradients = gradient(new Map([[loss, constant(1)]]), trainables, 'NONE') as Tensor[]
   return {
-    emitted: emit({ outputs: { loss }, trainables, gradients }, (name) => { throw new Error(`internal: ${name} is frozen`) }),
+    emitted: emit({ outputs: { loss }, trainables, gradients }, (name) => {
+      throw new Error(`internal: ${name} is frozen`)
+    }),
     trainables,
   }
 }
 
 /** Normal with the given deviation; norms start at 1. */
-function start({ attributes: { name }, shape }: Tensor<'trainable'>, deviation: number, seed: number): Float32Array {
+function start(
+  { attributes: { name }, shape }: Tensor<'trainable'>,
+  deviation: number,
+  seed: number,
+): Float32Array {
   const size = shape.reduce<number>((a, d) => a * (d as number), 1)
   if (shape.length === 1) return new Float32Array(size).fill(1)
   const random = noise(seed, `init/${name}`)
@@ -57,10 +70,23 @@ function start({ attributes: { name }, shape }: Tensor<'trainable'>, deviation: 
 }
 
 /** Yields the loss of every step, in nats a token; returns the trained tensors under their checkpoint names. */
-export async function* pretrain({ config, engine, steps, batch, recipe, deviation, seed }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
+export async function* pretrain({
+  config,
+  engine,
+  steps,
+  batch,
+  recipe,
+  deviation,
+  seed,
+}: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
   const { emitted, trainables } = program(config)
   const session = await engine.open(emitted)
-  const optimizer = await AdamW.open(engine, { ...adamDefaults, beta2: 0.99, weightDecay: recipe.weightDecay, maxGradNorm: recipe.maxGradNorm })
+  const optimizer = await AdamW.open(engine, {
+    ...adamDefaults,
+    beta2: 0.99,
+    weightDecay: recipe.weightDecay,
+    maxGradNorm: recipe.maxGradNorm,
+  })
   const initial = trainables.map((t) => start(t as Tensor<'trainable'>, deviation, seed))
   const flat = new Float32Array(emitted.parameters)
   initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
@@ -69,14 +95,23 @@ export async function* pretrain({ config, engine, steps, batch, recipe, deviatio
   await engine.write('v', new Float32Array(emitted.parameters))
   for (let step = 1; step <= steps; step++) {
     const sequences = batch(step)
-    const placed = layout(config, sequences.map((s) => ({ ids: s.slice(0, -1) })), 1, 0)
-    const targets = sequences.flatMap((s, i) => s.slice(1).map((token, t) => ({ source: placed.roots[i]!.start + t, token })))
+    const placed = layout(
+      config,
+      sequences.map((s) => ({ ids: s.slice(0, -1) })),
+      1,
+      0,
+    )
+    const targets = sequences.flatMap((s, i) =>
+      s.slice(1).map((token, t) => ({ source: placed.roots[i]!.start + t, token })),
+    )
     const { feeds, index, count } = place(placed, targets)
     const weights = new Float32Array(count)
     for (const i of index) weights[i] = 1 / targets.length
     await engine.write('gradient', new Float32Array(emitted.parameters))
-    const outputs = await session.run({ ...placed.feeds, ...feeds, weights: floats(weights) },
-      { resident: { trainables: 'trainables' }, accumulate: { gradient: 'gradient' } })
+    const outputs = await session.run(
+      { ...placed.feeds, ...feeds, weights: floats(weights) },
+      { resident: { trainables: 'trainables' }, accumulate: { gradient: 'gradient' } },
+    )
     await optimizer.step(step, learningRate(recipe, step, steps))
     yield { step, loss: outputs.loss!.data[0]! }
   }
@@ -87,6 +122,10 @@ export async function* pretrain({ config, engine, steps, batch, recipe, deviatio
     const shape = t.shape as readonly number[]
     const size = shape.reduce((a, d) => a * d, 1)
     at += size
-    return { name: (t as Tensor<'trainable'>).attributes.name, shape, data: trained.subarray(at - size, at) }
+    return {
+      name: (t as Tensor<'trainable'>).attributes.name,
+      shape,
+      data: trained.subarray(at - size, at),
+    }
   })
 }

@@ -11,7 +11,12 @@ export type TrainingState = {
 }
 
 export function saveState(path: string, { step, ...vectors }: TrainingState): Promise<void> {
-  const tensors = Object.entries(vectors).map(([name, data]) => ({ name, dtype: 'F32' as const, shape: [data.length], data }))
+  const tensors = Object.entries(vectors).map(([name, data]) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: [data.length],
+    data,
+  }))
   return writeSafetensors(path, tensors, { step: String(step) })
 }
 
@@ -19,11 +24,15 @@ export function saveState(path: string, { step, ...vectors }: TrainingState): Pr
 export async function loadState(path: string, parameters: number): Promise<TrainingState> {
   const { tensors, metadata } = await readHeader(path)
   const step = Number(metadata.step)
-  if (!Number.isInteger(step) || step < 0) throw new FormatError(`${path}: not a training checkpoint: step is ${metadata.step}`)
+  if (!Number.isInteger(step) || step < 0)
+    throw new FormatError(`${path}: not a training checkpoint: step is ${metadata.step}`)
   const read = async (name: string) => {
     const info = tensors.get(name)
-    if (info?.shape[0] !== parameters) throw new FormatError(`${path}: "${name}" has ${info?.shape[0] ?? 'no'} values, expected ${parameters}`)
-    return await readTensor(info) as Float32Array<ArrayBuffer>
+    if (info?.shape[0] !== parameters)
+      throw new FormatError(
+        `${path}: "${name}" has ${info?.shape[0] ?? 'no'} values, expected ${parameters}`,
+      )
+    return (await readTensor(info)) as Float32Array<ArrayBuffer>
   }
   return { step, trainables: await read('trainables'), m: await read('m'), v: await read('v') }
 }

@@ -19,14 +19,27 @@ import { orpo } from './orpo.ts'
 /** prompt > { chosen, rejected } */
 const depth = 2
 
-export function stepProgram(config: LlamaConfig, spec: LoraSpec, beta: number, recompute: Recompute): Required<Program> {
+export function stepProgram(
+  config: LlamaConfig,
+  spec: LoraSpec,
+  beta: number,
+  recompute: Recompute,
+): Required<Program> {
   const { parts, trainables } = lora(config, spec)
   const forward = llama(config, stream(config, depth), parts)
-  const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(logProbabilities(forward), predictionCount, beta)
+  const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(
+    logProbabilities(forward),
+    predictionCount,
+    beta,
+  )
   // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
   const meanLogits = matmul(forward.hidden, input('meanHeadRow', [config.hidden, 1]))
   const gradients = gradient(new Map([[loss, constant(1)]]), trainables, recompute) as Tensor[]
-  return simplified({ outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits }, trainables, gradients })
+  return simplified({
+    outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits },
+    trainables,
+    gradients,
+  })
 }
 
 function simplified({ outputs, trainables, gradients }: Required<Program>): Required<Program> {
@@ -39,8 +52,12 @@ function simplified({ outputs, trainables, gradients }: Required<Program>): Requ
   }
 }
 
-export const stepGraph = ({ config, weight }: Checkpoint, spec: LoraSpec, beta: number, recompute: Recompute): Emitted =>
-  emit(stepProgram(config, spec, beta, recompute), weight)
+export const stepGraph = (
+  { config, weight }: Checkpoint,
+  spec: LoraSpec,
+  beta: number,
+  recompute: Recompute,
+): Emitted => emit(stepProgram(config, spec, beta, recompute), weight)
 
 /** Losses are means over this many terms: of one logical micro-batch, times the number of micro-batches in a step. */
 export type Denominators = {
@@ -56,20 +73,28 @@ export const nllTokens = ({ prompt, chosen }: Pair, nll: Recipe['nll']): number 
   nll === 'CHOSEN' ? chosen.length : prompt.length - 1 + chosen.length
 
 /** Tokens of a pair on the stream: the prompt once, answers without their last token, from which nothing is predicted. */
-export const streamTokens = ({ prompt, chosen, rejected }: Pair): number => prompt.length + chosen.length + rejected.length - 2
+export const streamTokens = ({ prompt, chosen, rejected }: Pair): number =>
+  prompt.length + chosen.length + rejected.length - 2
 
 export type Prepared = {
   readonly feeds: Feeds
   readonly pairs: readonly Pair[]
   readonly tokens: number
   /** Stream rows [from, to) whose logits belong to the chosen and the rejected side of each pair. */
-  readonly sides: readonly { readonly chosen: readonly Range[]; readonly rejected: readonly Range[] }[]
+  readonly sides: readonly {
+    readonly chosen: readonly Range[]
+    readonly rejected: readonly Range[]
+  }[]
 }
 type Range = readonly [from: number, to: number]
 
 /** Lay out pairs for one run; each pair carries the denominators of its logical micro-batch. */
 export function prepare(
-  config: LlamaConfig, pairs: readonly Pair[], denominators: readonly Denominators[], nll: Recipe['nll'], meanHeadRow: Float32Array,
+  config: LlamaConfig,
+  pairs: readonly Pair[],
+  denominators: readonly Denominators[],
+  nll: Recipe['nll'],
+  meanHeadRow: Float32Array,
 ): Prepared {
   const roots = pairs.map(({ prompt, chosen, rejected }): Segment => ({
     ids: prompt,
@@ -80,11 +105,17 @@ export function prepare(
   const spans = pairs.map(({ prompt, chosen, rejected }, i) => {
     const root = placed.roots[i]!
     const from = targets.length
-    for (let t = 1; t < prompt.length; t++) targets.push({ source: root.start + t - 1, token: prompt[t]! })
+    for (let t = 1; t < prompt.length; t++)
+      targets.push({ source: root.start + t - 1, token: prompt[t]! })
     const answers = [chosen, rejected].map((answer, side): Range => {
       const start = targets.length
       const branch = root.children[side]!
-      answer.forEach((token, t) => targets.push({ source: t === 0 ? root.start + root.length - 1 : branch.start + t - 1, token }))
+      answer.forEach((token, t) =>
+        targets.push({
+          source: t === 0 ? root.start + root.length - 1 : branch.start + t - 1,
+          token,
+        }),
+      )
       return [start, targets.length]
     })
     return { prompt: [from, answers[0]![0]] as Range, chosen: answers[0]!, rejected: answers[1]! }

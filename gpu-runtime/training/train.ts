@@ -14,15 +14,41 @@ import { survey, type PairSource } from './pairs.ts'
 import { plan } from './plan.ts'
 import { learningRate } from './schedule.ts'
 import type { TrainingState } from './state.ts'
-import { nllTokens, outcomes, prepare, stepProgram, streamTokens, type Denominators, type PairOutcome } from './step.ts'
+import {
+  nllTokens,
+  outcomes,
+  prepare,
+  stepProgram,
+  streamTokens,
+  type Denominators,
+  type PairOutcome,
+} from './step.ts'
 
 export type TrainEvent =
-  | { readonly type: 'dataset'; readonly rows: number; readonly train: number; readonly test: number; readonly cutPairs: number; readonly cutTokens: number; readonly steps: number }
+  | {
+      readonly type: 'dataset'
+      readonly rows: number
+      readonly train: number
+      readonly test: number
+      readonly cutPairs: number
+      readonly cutTokens: number
+      readonly steps: number
+    }
   | { readonly type: 'metrics'; readonly step: number; readonly values: Values }
-  | { readonly type: 'progress'; readonly done: number; readonly total: number; readonly tokensPerSecond: number; readonly etaSeconds: number }
+  | {
+      readonly type: 'progress'
+      readonly done: number
+      readonly total: number
+      readonly tokensPerSecond: number
+      readonly etaSeconds: number
+    }
   | { readonly type: 'state'; readonly state: TrainingState }
   /** The last: the trained adapter, flat. */
-  | { readonly type: 'trained'; readonly trainables: Float32Array<ArrayBuffer>; readonly steps: number }
+  | {
+      readonly type: 'trained'
+      readonly trainables: Float32Array<ArrayBuffer>
+      readonly steps: number
+    }
 
 /** A term of the loss or a gradient left the numbers. */
 export class NonFinite extends Error {
@@ -30,7 +56,9 @@ export class NonFinite extends Error {
   readonly step: number
   readonly values: Values
   constructor(step: number, values: Values, what: string) {
-    super(`step ${step}: ${what}; expected finite numbers. A lower learning rate or a smaller beta may help`)
+    super(
+      `step ${step}: ${what}; expected finite numbers. A lower learning rate or a smaller beta may help`,
+    )
     this.step = step
     this.values = values
   }
@@ -46,31 +74,60 @@ export type Training = {
   readonly signal: AbortSignal
 }
 
-export const threadsOf = (spec: { engine: { threads: number | null } }): number => spec.engine.threads ?? cpus().length
+export const threadsOf = (spec: { engine: { threads: number | null } }): number =>
+  spec.engine.threads ?? cpus().length
 
-type Weighted = { readonly pair: Pair; readonly denominators: Denominators; readonly microBatch: number }
+type Weighted = {
+  readonly pair: Pair
+  readonly denominators: Denominators
+  readonly microBatch: number
+}
 
 /**
  * Train. An aborted signal ends the generator after the step in flight, with a last `state` of the steps that are whole.
  * Throws FormatError for bad rows and NonFinite when training diverges.
  */
-export async function* train({ spec, checkpoint, pairs, engine, resume, signal }: Training): AsyncGenerator<TrainEvent> {
+export async function* train({
+  spec,
+  checkpoint,
+  pairs,
+  engine,
+  resume,
+  signal,
+}: Training): AsyncGenerator<TrainEvent> {
   const { recipe, lora, dataset } = spec
   const { config } = checkpoint
   const { train: trainRows, test } = split(pairs.count, { ...dataset, seed: recipe.seed })
   const steps = plan(trainRows.length, recipe, dataset.shuffle)
-  const firstEpoch = Array.from({ length: Math.min(steps.steps, steps.stepsPerEpoch) }, (_, i) => steps.microBatches(i + 1)).flat(2)
+  const firstEpoch = Array.from({ length: Math.min(steps.steps, steps.stepsPerEpoch) }, (_, i) =>
+    steps.microBatches(i + 1),
+  ).flat(2)
   const cuts = await survey(pairs, [...firstEpoch.map((i) => trainRows[i]!), ...test], signal)
-  yield { type: 'dataset', rows: pairs.count, train: trainRows.length, test: test.length, cutPairs: cuts.pairs, cutTokens: cuts.tokens, steps: steps.steps }
+  yield {
+    type: 'dataset',
+    rows: pairs.count,
+    train: trainRows.length,
+    test: test.length,
+    cutPairs: cuts.pairs,
+    cutTokens: cuts.tokens,
+    steps: steps.steps,
+  }
 
   const headRow = await meanHeadRow(checkpoint)
   const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute)
   const graph = emit(program, checkpoint.weight)
   const session = await engine.open(graph)
-  const evaluation = test.length > 0 && recipe.evalEvery > 0
-    ? await engine.open(emit({ outputs: program.outputs, trainables: program.trainables }, checkpoint.weight))
-    : null
-  const optimizer = await AdamW.open(engine, { ...adamDefaults, weightDecay: recipe.weightDecay, maxGradNorm: recipe.maxGradNorm })
+  const evaluation =
+    test.length > 0 && recipe.evalEvery > 0
+      ? await engine.open(
+          emit({ outputs: program.outputs, trainables: program.trainables }, checkpoint.weight),
+        )
+      : null
+  const optimizer = await AdamW.open(engine, {
+    ...adamDefaults,
+    weightDecay: recipe.weightDecay,
+    maxGradNorm: recipe.maxGradNorm,
+  })
   const zeros = () => new Float32Array(graph.parameters)
   await engine.write('trainables', resume ? resume.trainables : initial(config, lora, recipe.seed))
   await engine.write('m', resume ? resume.m : zeros())
@@ -78,7 +135,9 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
 
   /** Micro-batches of dataset rows as pairs with their denominators. */
   const load = async (microBatches: readonly (readonly number[])[]): Promise<Weighted[]> => {
-    const batches = await Promise.all(microBatches.map((batch) => Promise.all(batch.map((row) => pairs.get(row)))))
+    const batches = await Promise.all(
+      microBatches.map((batch) => Promise.all(batch.map((row) => pairs.get(row)))),
+    )
     return batches.flatMap((batch, microBatch) => {
       const denominators = {
         nllTokens: batch.reduce((n, p) => n + nllTokens(p, recipe.nll), 0),
@@ -90,12 +149,25 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
   }
 
   /** Run pairs through a graph; the loss is summed, everything else stays by micro-batch. */
-  const run = async (weighted: readonly Weighted[], over: Session, accumulate: Record<string, string>) => {
+  const run = async (
+    weighted: readonly Weighted[],
+    over: Session,
+    accumulate: Record<string, string>,
+  ) => {
     let [loss, nll, tokens] = [0, 0, 0]
     const byMicroBatch = new Map<number, PairOutcome[]>()
     for (const batch of byBudget(weighted, (w) => streamTokens(w.pair), spec.engine.tokenBudget)) {
-      const prepared = prepare(config, batch.map((w) => w.pair), batch.map((w) => w.denominators), recipe.nll, headRow)
-      const outputs = await over.run(prepared.feeds, { resident: { trainables: 'trainables' }, accumulate })
+      const prepared = prepare(
+        config,
+        batch.map((w) => w.pair),
+        batch.map((w) => w.denominators),
+        recipe.nll,
+        headRow,
+      )
+      const outputs = await over.run(prepared.feeds, {
+        resident: { trainables: 'trainables' },
+        accumulate,
+      })
       loss += outputs.loss!.data[0]!
       nll += outputs.nll!.data[0]!
       tokens += prepared.tokens
@@ -111,13 +183,18 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
 
   const evaluate = async (): Promise<Values> => {
     const batches = Array.from({ length: Math.ceil(test.length / recipe.batchSize) }, (_, i) =>
-      test.slice(i * recipe.batchSize, (i + 1) * recipe.batchSize))
+      test.slice(i * recipe.batchSize, (i + 1) * recipe.batchSize),
+    )
     const { values } = await run(await load(batches), evaluation!, {})
     return Object.fromEntries(Object.entries(values).map(([name, v]) => [`eval_${name}`, v]))
   }
 
-  const state = async (step: number): Promise<TrainingState> =>
-    ({ step, trainables: await engine.read('trainables'), m: await engine.read('m'), v: await engine.read('v') })
+  const state = async (step: number): Promise<TrainingState> => ({
+    step,
+    trainables: await engine.read('trainables'),
+    m: await engine.read('m'),
+    v: await engine.read('v'),
+  })
 
   const evaluateEvery = Math.max(1, Math.ceil(steps.steps * recipe.evalEvery))
   const mean = new Mean()
@@ -136,7 +213,8 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
     const wrong = notFinite(values)
     if (wrong) throw new NonFinite(step, values, wrong)
     const norm = await optimizer.step(step, rate)
-    if (!Number.isFinite(norm)) throw new NonFinite(step, { ...values, grad_norm: norm }, `grad_norm is ${norm}`)
+    if (!Number.isFinite(norm))
+      throw new NonFinite(step, { ...values, grad_norm: norm }, `grad_norm is ${norm}`)
 
     const seconds = (performance.now() - since) / 1000
     since = performance.now()
@@ -145,17 +223,29 @@ export async function* train({ spec, checkpoint, pairs, engine, resume, signal }
     done.steps++
     mean.add({ ...values, grad_norm: norm })
     if (step % recipe.logEvery === 0 || step === steps.steps) {
-      yield { type: 'metrics', step, values: { ...mean.take(), learning_rate: rate, epoch: step / steps.stepsPerEpoch, tokens_per_second: tokens / seconds } }
+      yield {
+        type: 'metrics',
+        step,
+        values: {
+          ...mean.take(),
+          learning_rate: rate,
+          epoch: step / steps.stepsPerEpoch,
+          tokens_per_second: tokens / seconds,
+        },
+      }
     }
     yield {
-      type: 'progress', done: step, total: steps.steps,
+      type: 'progress',
+      done: step,
+      total: steps.steps,
       tokensPerSecond: done.tokens / done.seconds,
       etaSeconds: ((steps.steps - step) * done.seconds) / done.steps,
     }
     if (evaluation && (step % evaluateEvery === 0 || step === steps.steps)) {
       yield { type: 'metrics', step, values: await evaluate() }
     }
-    const checkpointDue = recipe.checkpointEvery > 0 && step % recipe.checkpointEvery === 0 && step < steps.steps
+    const checkpointDue =
+      recipe.checkpointEvery > 0 && step % recipe.checkpointEvery === 0 && step < steps.steps
     if (checkpointDue) yield { type: 'state', state: await state(step) }
     since = performance.now()
   }

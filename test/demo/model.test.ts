@@ -19,7 +19,14 @@ const signal = new AbortController().signal
 test('the base model is right in 45 % to 55 % of at least 400 benchmark documents', async () => {
   const checkpoint = await openCheckpoint(embedded.model)
   const text = await openText(embedded.model)
-  const task = await prepareTask('who_is_bigger', embedded.benchmark, null, text, checkpoint.config.maxPositions, signal)
+  const task = await prepareTask(
+    'who_is_bigger',
+    embedded.benchmark,
+    null,
+    text,
+    checkpoint.config.maxPositions,
+    signal,
+  )
   assert.ok(task.documents.length >= 400, `${task.documents.length} documents`)
   const scorer = await openScorer(engine, checkpoint, null)
   let right = 0
@@ -31,13 +38,18 @@ test('the base model is right in 45 % to 55 % of at least 400 benchmark document
 })
 
 test('model, rows and benchmark together are well under 3 MB', async () => {
-  const files = ['model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'config.json'].map((f) => `${embedded.model}/${f}`)
-  const sizes = await Promise.all([...files, embedded.dataset, embedded.benchmark].map(async (f) => (await stat(f)).size))
+  const files = ['model.safetensors', 'tokenizer.json', 'tokenizer_config.json', 'config.json'].map(
+    (f) => `${embedded.model}/${f}`,
+  )
+  const sizes = await Promise.all(
+    [...files, embedded.dataset, embedded.benchmark].map(async (f) => (await stat(f)).size),
+  )
   assert.ok(sizes.reduce((a, b) => a + b, 0) < 2e6, `${sizes}`)
 })
 
 test('tokenizer, rows and benchmark are those that the language generates', async () => {
-  const json = async (file: string): Promise<unknown> => JSON.parse(await readFile(`${embedded.model}/${file}`, 'utf8'))
+  const json = async (file: string): Promise<unknown> =>
+    JSON.parse(await readFile(`${embedded.model}/${file}`, 'utf8'))
   assert.deepEqual(await json('tokenizer.json'), JSON.parse(JSON.stringify(tokenizerJson())))
   assert.deepEqual(await json('tokenizer_config.json'), tokenizerConfig())
   assert.equal(await readFile(embedded.dataset, 'utf8'), dataFiles['preferences.jsonl']())

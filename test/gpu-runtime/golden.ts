@@ -5,7 +5,11 @@ import { readHeader, readTensor } from '#gpu-runtime/files/safetensors.ts'
 import type { LoraSpec } from '#schema/spec.ts'
 
 const golden = resolve(import.meta.dirname, '../golden')
-export const shared = resolve(import.meta.dirname, '../..', process.env.ODDSMITH_SHARED ?? '../shared')
+export const shared = resolve(
+  import.meta.dirname,
+  '../..',
+  process.env.ODDSMITH_SHARED ?? '../shared',
+)
 
 export const cases = ['tiny', 'tiny-llama3', 'stories260K'] as const
 export type CaseName = (typeof cases)[number]
@@ -15,7 +19,9 @@ export const modelOf = (name: CaseName): string =>
 
 /** A reason to skip, or false. */
 export const absent = (name: CaseName): string | false =>
-  existsSync(join(modelOf(name), 'config.json')) ? false : `no ${modelOf(name)}: set ODDSMITH_SHARED`
+  existsSync(join(modelOf(name), 'config.json'))
+    ? false
+    : `no ${modelOf(name)}: set ODDSMITH_SHARED`
 
 type Pair = { prompt: number[]; chosen: number[]; rejected: number[] }
 type Values = Record<string, number>
@@ -29,21 +35,44 @@ export type Golden = {
     beta: number
     metrics: Values
     answer_nll: { loss: number; nll_loss: number }
-    per_pair: { chosen_logps: number[]; rejected_logps: number[]; log_odds: number[]; log_odds_ratio: number[] }
+    per_pair: {
+      chosen_logps: number[]
+      rejected_logps: number[]
+      log_odds: number[]
+      log_odds_ratio: number[]
+    }
     logits_means: { predicting: { chosen: number; rejected: number } }
   }
   training: { settings: Values; steps: (Values & { step: number })[]; clipped_steps: number[] }
-  choices: { context: number[]; continuations: { ids: number[]; sum: number; tokens: number[] }[] }[]
+  choices: {
+    context: number[]
+    continuations: { ids: number[]; sum: number; tokens: number[] }[]
+  }[]
 }
 
-export const readJson = <T = Golden>(name: string): T => JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as T
+export const readJson = <T = Golden>(name: string): T =>
+  JSON.parse(readFileSync(join(golden, `${name}.json`), 'utf8')) as T
 
 /** All tensors of a case by name, or those under a prefix with the prefix taken off. */
-export async function readTensors(name: CaseName, prefix = ''): Promise<Map<string, { data: Float32Array; shape: readonly number[] }>> {
+export async function readTensors(
+  name: CaseName,
+  prefix = '',
+): Promise<Map<string, { data: Float32Array; shape: readonly number[] }>> {
   const { tensors } = await readHeader(join(golden, `${name}.safetensors`))
   const found = [...tensors.values()].filter((t) => t.name.startsWith(prefix))
-  return new Map(await Promise.all(found.map(async (t) => [t.name.slice(prefix.length), { data: await readTensor(t), shape: t.shape }] as const)))
+  return new Map(
+    await Promise.all(
+      found.map(
+        async (t) =>
+          [t.name.slice(prefix.length), { data: await readTensor(t), shape: t.shape }] as const,
+      ),
+    ),
+  )
 }
 
-export const loraOf = ({ lora }: Golden): LoraSpec =>
-  ({ r: lora.r, alpha: lora.lora_alpha, dropout: 0, targetModules: lora.target_modules })
+export const loraOf = ({ lora }: Golden): LoraSpec => ({
+  r: lora.r,
+  alpha: lora.lora_alpha,
+  dropout: 0,
+  targetModules: lora.target_modules,
+})

@@ -39,19 +39,24 @@ async function text(request: IncomingMessage): Promise<string> {
 const seqs = (events: readonly RunEvent[]) => events.map(({ seq }) => seq)
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 const aborted = (signal: AbortSignal) =>
-  signal.aborted ? Promise.resolve() : new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  signal.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
 
 test('a thousand events arrive once each and in order, in posts of at most two hundred', async () => {
   const { client, stored, sizes } = await api(() => ({}))
   const report = new Reporter(client, { leaseSeconds: 30, gather: 20 })
-  for (let step = 1; step <= 1000; step++) report.event('metrics', { step, values: { loss: 1 / step } })
+  for (let step = 1; step <= 1000; step++)
+    report.event('metrics', { step, values: { loss: 1 / step } })
   await report.close()
   assert.deepEqual(seqs(stored), upTo(1000))
   assert.ok(Math.max(...sizes) <= 200 && sizes.length <= 7, String(sizes))
 })
 
 test('while the api answers with errors or not at all, nothing is lost and nothing is doubled', async () => {
-  const { client, stored } = await api((post) => (post % 3 === 1 ? 503 : post % 3 === 2 ? 'hang up' : {}))
+  const { client, stored } = await api((post) =>
+    post % 3 === 1 ? 503 : post % 3 === 2 ? 'hang up' : {},
+  )
   const report = new Reporter(client, { leaseSeconds: 0.3, gather: 5 })
   for (let step = 1; step <= 30; step++) {
     report.event('metrics', { step, values: { loss: 1 } })
@@ -81,7 +86,10 @@ test('empty posts renew the lease three times within it, until the last event ha
   const report = new Reporter(client, { leaseSeconds: 0.3, gather: 10 })
   await new Promise((resolve) => setTimeout(resolve, 1050))
   // One each 100 ms; a loaded machine may be late.
-  assert.ok(sizes.length >= 5 && sizes.length <= 11 && sizes.every((size) => size === 0), String(sizes))
+  assert.ok(
+    sizes.length >= 5 && sizes.length <= 11 && sizes.every((size) => size === 0),
+    String(sizes),
+  )
   report.event('finished', { summary: {} })
   await report.flush()
   const said = sizes.length
@@ -98,7 +106,10 @@ test('when the end is asked for the signal says so, and goodbye is still heard',
   assert.ok(report.signal.reason instanceof Canceled)
   report.event('interrupted', { reason: 'CANCELED', step: null })
   await report.close()
-  assert.deepEqual(stored.map(({ type }) => type), ['phase', 'interrupted'])
+  assert.deepEqual(
+    stored.map(({ type }) => type),
+    ['phase', 'interrupted'],
+  )
 })
 
 test('an attempt that has lost its run says nothing more', async () => {
@@ -136,16 +147,29 @@ test('in a long wait only progress is dropped, down to the newest', async () => 
   const { client, stored } = await api(() => (open ? {} : 503))
   const report = new Reporter(client, { leaseSeconds: 0.3, gather: 10 })
   for (let i = 1; i <= 5000; i++) {
-    report.event('progress', { phase: 'TRAIN', done: i, total: 5000, unit: 'step', tokensPerSecond: null, etaSeconds: null })
+    report.event('progress', {
+      phase: 'TRAIN',
+      done: i,
+      total: 5000,
+      unit: 'step',
+      tokensPerSecond: null,
+      etaSeconds: null,
+    })
     if (i % 10 === 0) report.event('metrics', { step: i / 10, values: { loss: 1 } })
   }
   open = true
   await report.close()
-  assert.deepEqual(stored.flatMap((event) => (event.type === 'metrics' ? [event.body.step] : [])), upTo(500))
+  assert.deepEqual(
+    stored.flatMap((event) => (event.type === 'metrics' ? [event.body.step] : [])),
+    upTo(500),
+  )
   const progress = stored.flatMap((event) => (event.type === 'progress' ? [event.body.done] : []))
   assert.equal(progress.at(-1), 5000)
   assert.ok(progress.length < 2000, String(progress.length))
-  assert.deepEqual(seqs(stored), seqs(stored).toSorted((a, b) => a - b))
+  assert.deepEqual(
+    seqs(stored),
+    seqs(stored).toSorted((a, b) => a - b),
+  )
 })
 
 test('a message that is longer than the protocol allows is cut', async () => {

@@ -20,46 +20,79 @@ import { absent, loraOf, modelOf, readJson, type Golden } from '../golden.ts'
 const engine = new Engine(1)
 after(() => engine.close())
 
-const requestsOf = (golden: Golden): ScoreRequest[] => golden.choices.map(({ context, continuations }) => ({
-  context, choices: continuations.map((c) => c.ids), scored: continuations.map((c) => c.ids.length),
-}))
-
-test('log-likelihoods of stories260K equal PyTorch’s, token by token, whatever is scored together', { skip: absent('stories260K') }, async () => {
-  const golden = readJson('stories260K')
-  const scorer = await openScorer(engine, await openCheckpoint(modelOf('stories260K')), null)
-  const requests = requestsOf(golden)
-  const together = await scorer.score(requests)
-  const alone = (await Promise.all(requests.map((r) => scorer.score([r])))).flat()
-  golden.choices.forEach(({ continuations }, d) => continuations.forEach(({ sum, tokens }, c) => {
-    assertClose(together[d]![c]!.tokens, tokens, { atol: 1e-4 }, `document ${d}, choice ${c}`)
-    assertClose([together[d]![c]!.logLikelihood], [sum], { atol: 1e-3 }, `sum of document ${d}, choice ${c}`)
-    assertClose(alone[d]![c]!.tokens, together[d]![c]!.tokens, { atol: 1e-5 }, `alone against together: document ${d}, choice ${c}`)
+const requestsOf = (golden: Golden): ScoreRequest[] =>
+  golden.choices.map(({ context, continuations }) => ({
+    context,
+    choices: continuations.map((c) => c.ids),
+    scored: continuations.map((c) => c.ids.length),
   }))
-})
 
-test('stories260K continues greedily as the reference does', { skip: absent('stories260K') }, async () => {
-  const { ids } = JSON.parse(readFileSync(join(modelOf('stories260K'), 'greedy_reference.json'), 'utf8')) as { ids: number[] }
-  const { config, weight } = await openCheckpoint(modelOf('stories260K'))
-  const { hidden, head } = llama(config, stream(config, 1), frozen)
-  const session = await engine.open(emit({ outputs: { logits: matmul(hidden, head, { transB: true }) } }, weight))
-  const { logits } = await session.run(layout(config, [{ ids }], 1, 0).feeds)
-  for (let t = 0; t + 1 < ids.length; t++) {
-    const row = logits!.data.subarray(t * config.vocabulary, (t + 1) * config.vocabulary)
-    assert.equal(row.indexOf(row.reduce((a, b) => Math.max(a, b))), ids[t + 1], `token ${t + 1}`)
-  }
-})
+test(
+  'log-likelihoods of stories260K equal PyTorch’s, token by token, whatever is scored together',
+  { skip: absent('stories260K') },
+  async () => {
+    const golden = readJson('stories260K')
+    const scorer = await openScorer(engine, await openCheckpoint(modelOf('stories260K')), null)
+    const requests = requestsOf(golden)
+    const together = await scorer.score(requests)
+    const alone = (await Promise.all(requests.map((r) => scorer.score([r])))).flat()
+    golden.choices.forEach(({ continuations }, d) =>
+      continuations.forEach(({ sum, tokens }, c) => {
+        assertClose(together[d]![c]!.tokens, tokens, { atol: 1e-4 }, `document ${d}, choice ${c}`)
+        assertClose(
+          [together[d]![c]!.logLikelihood],
+          [sum],
+          { atol: 1e-3 },
+          `sum of document ${d}, choice ${c}`,
+        )
+        assertClose(
+          alone[d]![c]!.tokens,
+          together[d]![c]!.tokens,
+          { atol: 1e-5 },
+          `alone against together: document ${d}, choice ${c}`,
+        )
+      }),
+    )
+  },
+)
 
-test('an adapter is scored without merging, and one that has learned nothing scores as the base', { skip: absent('stories260K') }, async () => {
-  const checkpoint = await openCheckpoint(modelOf('stories260K'))
-  const spec = loraOf(readJson('stories260K'))
-  const flat = initial(checkpoint.config, spec, 7)
-  const requests = requestsOf(readJson('stories260K'))
-  const base = await (await openScorer(engine, checkpoint, null)).score(requests)
-  const same = await (await openScorer(engine, checkpoint, { spec, flat })).score(requests)
-  assert.deepEqual(same, base)
-  const moved = await (await openScorer(engine, checkpoint, { spec, flat: flat.map((x) => x + 0.02) })).score(requests)
-  assert.notDeepEqual(moved, base)
-})
+test(
+  'stories260K continues greedily as the reference does',
+  { skip: absent('stories260K') },
+  async () => {
+    const { ids } = JSON.parse(
+      readFileSync(join(modelOf('stories260K'), 'greedy_reference.json'), 'utf8'),
+    ) as { ids: number[] }
+    const { config, weight } = await openCheckpoint(modelOf('stories260K'))
+    const { hidden, head } = llama(config, stream(config, 1), frozen)
+    const session = await engine.open(
+      emit({ outputs: { logits: matmul(hidden, head, { transB: true }) } }, weight),
+    )
+    const { logits } = await session.run(layout(config, [{ ids }], 1, 0).feeds)
+    for (let t = 0; t + 1 < ids.length; t++) {
+      const row = logits!.data.subarray(t * config.vocabulary, (t + 1) * config.vocabulary)
+      assert.equal(row.indexOf(row.reduce((a, b) => Math.max(a, b))), ids[t + 1], `token ${t + 1}`)
+    }
+  },
+)
+
+test(
+  'an adapter is scored without merging, and one that has learned nothing scores as the base',
+  { skip: absent('stories260K') },
+  async () => {
+    const checkpoint = await openCheckpoint(modelOf('stories260K'))
+    const spec = loraOf(readJson('stories260K'))
+    const flat = initial(checkpoint.config, spec, 7)
+    const requests = requestsOf(readJson('stories260K'))
+    const base = await (await openScorer(engine, checkpoint, null)).score(requests)
+    const same = await (await openScorer(engine, checkpoint, { spec, flat })).score(requests)
+    assert.deepEqual(same, base)
+    const moved = await (
+      await openScorer(engine, checkpoint, { spec, flat: flat.map((x) => x + 0.02) })
+    ).score(requests)
+    assert.notDeepEqual(moved, base)
+  },
+)
 
 test('an adapter written in PEFT’s layout comes back value for value, and always as the same bytes', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'oddsmith-peft-'))
@@ -75,7 +108,10 @@ test('an adapter written in PEFT’s layout comes back value for value, and alwa
     await saveAdapter(directory, config, spec, flat, 'tiny')
     assert.deepEqual(await readFile(join(directory, 'adapter_model.safetensors')), bytes)
     const { config: other } = await openCheckpoint(modelOf('tiny-llama3'))
-    await assert.rejects(loadAdapter(directory, other), /tensor "base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight" is \[4,64\], expected \[4,48\]/)
+    await assert.rejects(
+      loadAdapter(directory, other),
+      /tensor "base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight" is \[4,64\], expected \[4,48\]/,
+    )
   } finally {
     await rm(directory, { recursive: true })
   }

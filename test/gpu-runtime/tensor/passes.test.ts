@@ -58,14 +58,17 @@ test('check names the node that is not as its rule says, and a parameter that no
 
 test('a program prints as one node a line, bodies indented', () => {
   const [y] = t.call('layer', [x], (a) => [t.matmul(a!, a!, { transB: true })])
-  assert.equal(print([y!]), [
-    '%0 = input name=x shape=[N,4] : float32[N,4]',
-    '%1 = call %0',
-    '  forward layer:',
-    '    %0 = parameter shape=[N,4] : float32[N,4]',
-    '    %1 = matmul %0 %0 transA=false transB=true scale=1 : float32[N,N]',
-    '    return %1',
-    '%2 = result %1 index=0 : float32[N,N]',
-    'return %2',
-  ].join('\n'))
+  assert.equal(
+    print([y!]),
+    [
+      '%0 = input name=x shape=[N,4] : float32[N,4]',
+      '%1 = call %0',
+      '  forward layer:',
+      '    %0 = parameter shape=[N,4] : float32[N,4]',
+      '    %1 = matmul %0 %0 transA=false transB=true scale=1 : float32[N,N]',
+      '    return %1',
+      '%2 = result %1 index=0 : float32[N,N]',
+      'return %2',
+    ].join('\n'),
+  )
 })

@@ -14,7 +14,10 @@ const engine = new Engine(1)
 after(() => engine.close())
 
 /** Symbols of the cases below. */
-const bindings = new Map([['N', 4], ['L', 3]])
+const bindings = new Map([
+  ['N', 4],
+  ['L', 3],
+])
 
 type Case = {
   /** The results under test; all float inputs are differentiated. */
@@ -78,14 +81,30 @@ const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter'>]: Case } 
     ],
     integers: { ids: [0, 5, 5, 2, 1, 0], list: [2, 0, 4], back: [1, 2, 0, 2, 2] },
   },
-  oneHot: { results: [t.matmul(t.oneHot(ids(['L']), 3), t.input('w33', [3, 3]))], integers: { ids: [2, 0, 2] } },
+  oneHot: {
+    results: [t.matmul(t.oneHot(ids(['L']), 3), t.input('w33', [3, 3]))],
+    integers: { ids: [2, 0, 2] },
+  },
   group: { results: t.group(blanked, groups, ids([5], 'inverse')), integers: groupIndexes },
   ungroup: {
-    results: [t.mul(t.ungroup([t.input('ga', [1, 2, 2]), t.input('gb', [2, 2, 2])], groups, ids([5], 'inverse')), t.constant([1, 1, 1, 1, 0], [5, 1]))],
+    results: [
+      t.mul(
+        t.ungroup(
+          [t.input('ga', [1, 2, 2]), t.input('gb', [2, 2, 2])],
+          groups,
+          ids([5], 'inverse'),
+        ),
+        t.constant([1, 1, 1, 1, 0], [5, 1]),
+      ),
+    ],
     integers: groupIndexes,
   },
   rmsNorm: { results: [t.rmsNorm(x, row, 1e-5)] },
-  rope: { results: [t.rope(t.input('heads', ['N', 8]), t.input('cos', ['N', 2]), t.input('sin', ['N', 2]), 2)] },
+  rope: {
+    results: [
+      t.rope(t.input('heads', ['N', 8]), t.input('cos', ['N', 2]), t.input('sin', ['N', 2]), 2),
+    ],
+  },
   vocabulary: { results: [t.logSumExpVocabulary(t.input('h', [2, 'L', 3]), t.input('e', [7, 3]))] },
   call: { results: t.call('f', [x, row], (a, b) => [t.silu(t.mul(a!, b!)), t.exp(a!)]) },
   result: { results: t.split(x, 1, [1, 2]) },
@@ -110,14 +129,25 @@ for (const [op, { results, integers: given = {}, positive = false }] of Object.e
     const loss = scalar(results)
     const inputs = order([loss]).filter((n) => is(n, 'input'))
     const leaves = new Map<string, Value>()
-    for (const { shape, attributes: { name } } of inputs) {
+    for (const {
+      shape,
+      attributes: { name },
+    } of inputs) {
       const data = given[name] ?? draw(name, evaluate(size(shape), bindings), positive)
-      leaves.set(name, { shape: shape.map((d) => evaluate(d, bindings)), data: Float64Array.from(data) })
+      leaves.set(name, {
+        shape: shape.map((d) => evaluate(d, bindings)),
+        data: Float64Array.from(data),
+      })
     }
     // Tables of cosines and sines are constants of the model, never differentiated.
-    const floating = inputs.filter((n) => n.dtype === 'float32' && !['cos', 'sin'].includes(n.attributes.name))
+    const floating = inputs.filter(
+      (n) => n.dtype === 'float32' && !['cos', 'sin'].includes(n.attributes.name),
+    )
     const gradients = gradient(new Map([[loss, t.constant(1)]]), floating, 'LAYER')
-    assert.ok(gradients.every(Boolean), `no gradient for ${floating.filter((_, i) => !gradients[i]).map((n) => n.attributes.name)}`)
+    assert.ok(
+      gradients.every(Boolean),
+      `no gradient for ${floating.filter((_, i) => !gradients[i]).map((n) => n.attributes.name)}`,
+    )
     const analytic = interpret(gradients as Tensor[], leaves, bindings)
 
     floating.forEach(({ attributes: { name }, shape }, k) => {
@@ -127,24 +157,43 @@ for (const [op, { results, integers: given = {}, positive = false }] of Object.e
         const at = (delta: number) => {
           const moved = data.slice()
           moved[i]! += delta
-          return interpret([loss], new Map(leaves).set(name, { ...leaves.get(name)!, data: moved }), bindings)[0]!.data[0]!
+          return interpret(
+            [loss],
+            new Map(leaves).set(name, { ...leaves.get(name)!, data: moved }),
+            bindings,
+          )[0]!.data[0]!
         }
         const numeric = (at(1e-5) - at(-1e-5)) / 2e-5
-        assert.ok(Math.abs(numeric - analytic[k]!.data[i]!) < 1e-7 * (1 + Math.abs(numeric)), `${op}: d/d${name}[${i}] is ${analytic[k]!.data[i]}, differences give ${numeric}`)
+        assert.ok(
+          Math.abs(numeric - analytic[k]!.data[i]!) < 1e-7 * (1 + Math.abs(numeric)),
+          `${op}: d/d${name}[${i}] is ${analytic[k]!.data[i]}, differences give ${numeric}`,
+        )
       }
     })
 
-    const outputs = Object.fromEntries([...results, ...(gradients as Tensor[])].map((r, i) => [`o${i}`, r]))
+    const outputs = Object.fromEntries(
+      [...results, ...(gradients as Tensor[])].map((r, i) => [`o${i}`, r]),
+    )
     const session = await engine.open(emit({ outputs }, () => assert.fail('no weights here')))
-    const feeds: Feeds = Object.fromEntries(inputs.map((n) => {
-      const v = leaves.get(n.attributes.name)!
-      return [n.attributes.name, n.dtype === 'int64' ? integers(v.data, v.shape) : floats(v.data, v.shape)]
-    }))
+    const feeds: Feeds = Object.fromEntries(
+      inputs.map((n) => {
+        const v = leaves.get(n.attributes.name)!
+        return [
+          n.attributes.name,
+          n.dtype === 'int64' ? integers(v.data, v.shape) : floats(v.data, v.shape),
+        ]
+      }),
+    )
     const got = await session.run(feeds)
     const expected = interpret(Object.values(outputs), leaves, bindings)
     Object.keys(outputs).forEach((name, i) => {
       assert.deepEqual([...got[name]!.shape], [...expected[i]!.shape], `shape of ${name}`)
-      expected[i]!.data.forEach((v, j) => assert.ok(Math.abs(v - got[name]!.data[j]!) < 2e-5 * (1 + Math.abs(v)), `${op} ${name}[${j}]: ${got[name]!.data[j]} against ${v}`))
+      expected[i]!.data.forEach((v, j) =>
+        assert.ok(
+          Math.abs(v - got[name]!.data[j]!) < 2e-5 * (1 + Math.abs(v)),
+          `${op} ${name}[${j}]: ${got[name]!.data[j]} against ${v}`,
+        ),
+      )
     })
     await session.release()
   })
@@ -156,13 +205,19 @@ test('what a backward body keeps or recomputes never changes a gradient', () => 
       const kept = t.keep(t.mul(t.rmsNorm(a!, b!, 1e-5), 3))
       return [t.add(a!, t.silu(t.exp(kept)))]
     })
-    return gradient(new Map([[t.total(t.mul(out!, out!)), t.constant(1)]]), [x, row], recompute) as Tensor[]
+    return gradient(
+      new Map([[t.total(t.mul(out!, out!)), t.constant(1)]]),
+      [x, row],
+      recompute,
+    ) as Tensor[]
   }
   const leaves = new Map<string, Value>([
     ['x', { shape: [4, 3], data: Float64Array.from(draw('x', 12, false)) }],
     ['row', { shape: [3], data: Float64Array.from(draw('row', 3, true)) }],
   ])
-  const [none, attention, layer] = (['NONE', 'ATTENTION', 'LAYER'] as const).map((r) => interpret(build(r), leaves, bindings))
+  const [none, attention, layer] = (['NONE', 'ATTENTION', 'LAYER'] as const).map((r) =>
+    interpret(build(r), leaves, bindings),
+  )
   assert.deepEqual(attention, none)
   assert.deepEqual(layer, none)
 })

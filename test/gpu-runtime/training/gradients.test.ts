@@ -11,13 +11,29 @@ import { matmul } from '#gpu-runtime/tensor/ops.ts'
 import { nllTokens, outcomes, prepare, stepGraph, stepProgram } from '#gpu-runtime/training/step.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
 import { assertClose } from '../closeness.ts'
-import { absent, cases, loraOf, modelOf, readJson, readTensors, type CaseName, type Golden } from '../golden.ts'
+import {
+  absent,
+  cases,
+  loraOf,
+  modelOf,
+  readJson,
+  readTensors,
+  type CaseName,
+  type Golden,
+} from '../golden.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
 
-async function flatAdapter(checkpoint: Checkpoint, golden: Golden, tensors: Map<string, { data: Float32Array }>): Promise<Float32Array<ArrayBuffer>> {
-  const parts = sites(checkpoint.config, loraOf(golden)).flatMap(({ path }) => [tensors.get(key(path, 'A'))!.data, tensors.get(key(path, 'B'))!.data])
+async function flatAdapter(
+  checkpoint: Checkpoint,
+  golden: Golden,
+  tensors: Map<string, { data: Float32Array }>,
+): Promise<Float32Array<ArrayBuffer>> {
+  const parts = sites(checkpoint.config, loraOf(golden)).flatMap(({ path }) => [
+    tensors.get(key(path, 'A'))!.data,
+    tensors.get(key(path, 'B'))!.data,
+  ])
   const flat = new Float32Array(parts.reduce((n, p) => n + p.length, 0))
   let at = 0
   for (const part of parts) {
@@ -27,42 +43,70 @@ async function flatAdapter(checkpoint: Checkpoint, golden: Golden, tensors: Map<
   return flat
 }
 
-const asPair = (p: { prompt: number[]; chosen: number[]; rejected: number[] }, row: number): Pair =>
-  ({ row, ...p, cut: { prompt: 0, chosen: 0, rejected: 0 } })
+const asPair = (
+  p: { prompt: number[]; chosen: number[]; rejected: number[] },
+  row: number,
+): Pair => ({ row, ...p, cut: { prompt: 0, chosen: 0, rejected: 0 } })
 
 for (const name of cases) {
-  test(`${name}: logits of base and adapter equal transformers' and PEFT's`, { skip: absent(name) }, async () => {
-    const golden = readJson(name)
-    const checkpoint = await openCheckpoint(modelOf(name))
-    const { config, weight } = checkpoint
-    const tensors = await readTensors(name)
-    await engine.write('trainables', await flatAdapter(checkpoint, golden, tensors))
-    const { parts, trainables } = lora(config, loraOf(golden))
-    const logits = (p: typeof frozen) => {
-      const { hidden, head } = llama(config, stream(config, 1), p)
-      return matmul(hidden, head, { transB: true })
-    }
-    const base = await engine.open(emit({ outputs: { logits: logits(frozen) } }, weight))
-    const tuned = await engine.open(emit({ outputs: { logits: logits(parts) }, trainables }, weight))
-    const { feeds } = layout(config, [{ ids: golden.ids }], 1, 0)
-    const length = golden.ids.length * config.vocabulary
-    // float32 sums in another order: errors scale with the largest logit.
-    const close = (got: Float32Array, expected: Float32Array, what: string) =>
-      assertClose(got, expected, { rtol: 1e-4, atol: 2e-5 * expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0) }, what)
-    close((await base.run(feeds)).logits!.data.subarray(0, length), tensors.get('logits')!.data, 'base logits')
-    const adapted = await tuned.run(feeds, { resident: { trainables: 'trainables' } })
-    close(adapted.logits!.data.subarray(0, length), tensors.get('logits_with_adapter')!.data, 'adapter logits')
-  })
+  test(
+    `${name}: logits of base and adapter equal transformers' and PEFT's`,
+    { skip: absent(name) },
+    async () => {
+      const golden = readJson(name)
+      const checkpoint = await openCheckpoint(modelOf(name))
+      const { config, weight } = checkpoint
+      const tensors = await readTensors(name)
+      await engine.write('trainables', await flatAdapter(checkpoint, golden, tensors))
+      const { parts, trainables } = lora(config, loraOf(golden))
+      const logits = (p: typeof frozen) => {
+        const { hidden, head } = llama(config, stream(config, 1), p)
+        return matmul(hidden, head, { transB: true })
+      }
+      const base = await engine.open(emit({ outputs: { logits: logits(frozen) } }, weight))
+      const tuned = await engine.open(
+        emit({ outputs: { logits: logits(parts) }, trainables }, weight),
+      )
+      const { feeds } = layout(config, [{ ids: golden.ids }], 1, 0)
+      const length = golden.ids.length * config.vocabulary
+      // float32 sums in another order: errors scale with the largest logit.
+      const close = (got: Float32Array, expected: Float32Array, what: string) =>
+        assertClose(
+          got,
+          expected,
+          { rtol: 1e-4, atol: 2e-5 * expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0) },
+          what,
+        )
+      close(
+        (await base.run(feeds)).logits!.data.subarray(0, length),
+        tensors.get('logits')!.data,
+        'base logits',
+      )
+      const adapted = await tuned.run(feeds, { resident: { trainables: 'trainables' } })
+      close(
+        adapted.logits!.data.subarray(0, length),
+        tensors.get('logits_with_adapter')!.data,
+        'adapter logits',
+      )
+    },
+  )
 
   for (const recompute of ['NONE', 'ATTENTION', 'LAYER'] as const) {
     for (const nll of ['PROMPT_AND_CHOSEN', 'CHOSEN'] as const) {
-      test(`${name}: ORPO loss, metrics and the gradient of every LoRA matrix equal TRL's (recompute ${recompute}, NLL over ${nll})`,
-        { skip: absent(name) }, () => compareStep(name, recompute, nll))
+      test(
+        `${name}: ORPO loss, metrics and the gradient of every LoRA matrix equal TRL's (recompute ${recompute}, NLL over ${nll})`,
+        { skip: absent(name) },
+        () => compareStep(name, recompute, nll),
+      )
     }
   }
 }
 
-async function compareStep(name: CaseName, recompute: 'NONE' | 'ATTENTION' | 'LAYER', nll: 'PROMPT_AND_CHOSEN' | 'CHOSEN') {
+async function compareStep(
+  name: CaseName,
+  recompute: 'NONE' | 'ATTENTION' | 'LAYER',
+  nll: 'PROMPT_AND_CHOSEN' | 'CHOSEN',
+) {
   const golden = readJson(name)
   const { orpo } = golden
   const checkpoint = await openCheckpoint(modelOf(name))
@@ -72,8 +116,15 @@ async function compareStep(name: CaseName, recompute: 'NONE' | 'ATTENTION' | 'LA
   const graph = stepGraph(checkpoint, loraOf(golden), orpo.beta, recompute)
   const session = await engine.open(graph)
   const pairs = orpo.pairs.map((row) => asPair(golden.pairs[row]!, row))
-  const denominators = { nllTokens: pairs.reduce((n, p) => n + nllTokens(p, nll), 0), pairs: pairs.length, accumulation: 1 }
-  const expectedLoss = nll === 'CHOSEN' ? orpo.answer_nll : { loss: orpo.metrics.loss!, nll_loss: orpo.metrics.nll_loss! }
+  const denominators = {
+    nllTokens: pairs.reduce((n, p) => n + nllTokens(p, nll), 0),
+    pairs: pairs.length,
+    accumulation: 1,
+  }
+  const expectedLoss =
+    nll === 'CHOSEN'
+      ? orpo.answer_nll
+      : { loss: orpo.metrics.loss!, nll_loss: orpo.metrics.nll_loss! }
   const prefix = nll === 'CHOSEN' ? 'grad_answer_nll.' : 'grad.'
 
   // Both pairs in one run, and one pair a run: how they are batched must not matter.
@@ -82,29 +133,76 @@ async function compareStep(name: CaseName, recompute: 'NONE' | 'ATTENTION' | 'LA
     let [loss, nllSum] = [0, 0]
     const all = []
     for (const batch of batches) {
-      const prepared = prepare(checkpoint.config, batch, batch.map(() => denominators), nll, await meanHeadRow(checkpoint))
-      const outputs = await session.run(prepared.feeds, { resident: { trainables: 'trainables' }, accumulate: { gradient: 'gradient' } })
+      const prepared = prepare(
+        checkpoint.config,
+        batch,
+        batch.map(() => denominators),
+        nll,
+        await meanHeadRow(checkpoint),
+      )
+      const outputs = await session.run(prepared.feeds, {
+        resident: { trainables: 'trainables' },
+        accumulate: { gradient: 'gradient' },
+      })
       loss += outputs.loss!.data[0]!
       nllSum += outputs.nll!.data[0]!
       all.push(...outcomes(prepared, outputs))
     }
-    assertClose([loss, nllSum], [expectedLoss.loss, expectedLoss.nll_loss], { rtol: 1e-5 }, 'loss, nll')
-    assertClose(all.map((o) => o.chosen), orpo.per_pair.chosen_logps, { rtol: 1e-5 }, 'logps/chosen')
-    assertClose(all.map((o) => o.rejected), orpo.per_pair.rejected_logps, { rtol: 1e-5 }, 'logps/rejected')
-    assertClose(all.map((o) => o.logOdds), orpo.per_pair.log_odds, { rtol: 1e-4, atol: 1e-5 }, 'log odds')
-    assertClose(all.map((o) => o.ratio), orpo.per_pair.log_odds_ratio, { rtol: 1e-4, atol: 1e-5 }, 'log odds ratio')
+    assertClose(
+      [loss, nllSum],
+      [expectedLoss.loss, expectedLoss.nll_loss],
+      { rtol: 1e-5 },
+      'loss, nll',
+    )
+    assertClose(
+      all.map((o) => o.chosen),
+      orpo.per_pair.chosen_logps,
+      { rtol: 1e-5 },
+      'logps/chosen',
+    )
+    assertClose(
+      all.map((o) => o.rejected),
+      orpo.per_pair.rejected_logps,
+      { rtol: 1e-5 },
+      'logps/rejected',
+    )
+    assertClose(
+      all.map((o) => o.logOdds),
+      orpo.per_pair.log_odds,
+      { rtol: 1e-4, atol: 1e-5 },
+      'log odds',
+    )
+    assertClose(
+      all.map((o) => o.ratio),
+      orpo.per_pair.log_odds_ratio,
+      { rtol: 1e-4, atol: 1e-5 },
+      'log odds ratio',
+    )
     for (const side of ['chosen', 'rejected'] as const) {
       const sums = all.map((o) => o[`${side}Logits`])
       const mean = sums.reduce((s, o) => s + o.sum, 0) / sums.reduce((s, o) => s + o.count, 0)
-      assertClose([mean], [orpo.logits_means.predicting[side]], { rtol: 1e-4, atol: 1e-5 }, `logits/${side}`)
+      assertClose(
+        [mean],
+        [orpo.logits_means.predicting[side]],
+        { rtol: 1e-4, atol: 1e-5 },
+        `logits/${side}`,
+      )
     }
     const gradient = await engine.read('gradient')
     let at = 0
     for (const { path, ...site } of sites(checkpoint.config, loraOf(golden))) {
-      for (const [matrix, size] of [['A', golden.lora.r * site.in], ['B', golden.lora.r * site.out]] as const) {
+      for (const [matrix, size] of [
+        ['A', golden.lora.r * site.in],
+        ['B', golden.lora.r * site.out],
+      ] as const) {
         const expected = tensors.get(prefix + key(path, matrix))!.data
         const largest = expected.reduce((m, v) => Math.max(m, Math.abs(v)), 0)
-        assertClose(gradient.subarray(at, at + size), expected, { rtol: 1e-4, atol: 2e-5 * largest }, `gradient of ${key(path, matrix)}`)
+        assertClose(
+          gradient.subarray(at, at + size),
+          expected,
+          { rtol: 1e-4, atol: 2e-5 * largest },
+          `gradient of ${key(path, matrix)}`,
+        )
         at += size
       }
     }
@@ -113,8 +211,12 @@ async function compareStep(name: CaseName, recompute: 'NONE' | 'ATTENTION' | 'LA
   await session.release()
 }
 
-test('the step graph of a model has no node that no output needs', { skip: absent('tiny') }, async () => {
-  const { config } = await openCheckpoint(modelOf('tiny'))
-  const { gradients } = stepProgram(config, loraOf(readJson('tiny')), 0.1, 'ATTENTION')
-  assert.equal(gradients!.length, 2 * 7 * config.layers)
-})
+test(
+  'the step graph of a model has no node that no output needs',
+  { skip: absent('tiny') },
+  async () => {
+    const { config } = await openCheckpoint(modelOf('tiny'))
+    const { gradients } = stepProgram(config, loraOf(readJson('tiny')), 0.1, 'ATTENTION')
+    assert.equal(gradients!.length, 2 * 7 * config.layers)
+  },
+)

@@ -12,7 +12,16 @@ import type { TrainingState } from '#gpu-runtime/training/state.ts'
 import { NonFinite, train, type TrainEvent } from '#gpu-runtime/training/train.ts'
 import type { PairSource } from '#gpu-runtime/training/pairs.ts'
 import { assertClose } from '../closeness.ts'
-import { absent, cases, loraOf, modelOf, readJson, readTensors, type CaseName, type Golden } from '../golden.ts'
+import {
+  absent,
+  cases,
+  loraOf,
+  modelOf,
+  readJson,
+  readTensors,
+  type CaseName,
+  type Golden,
+} from '../golden.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
@@ -29,9 +38,18 @@ function specOf(golden: Golden, changes: Partial<Recipe> = {}): TrainSpec {
     model: { path: '', revision: '' },
     dataset: { path: '', sha256: '', shuffle: false, limit: null, testSize: 0 },
     recipe: RecipeSchema.parse({
-      beta: s.beta, learningRate: s.learning_rate, schedule: 'LINEAR', warmupSteps: s.warmup_steps, weightDecay: s.weight_decay,
-      maxGradNorm: s.max_grad_norm, batchSize: s.per_device_train_batch_size, accumulation: s.gradient_accumulation_steps,
-      maxSteps: s.max_steps, evalEvery: 0, checkpointEvery: 0, ...changes,
+      beta: s.beta,
+      learningRate: s.learning_rate,
+      schedule: 'LINEAR',
+      warmupSteps: s.warmup_steps,
+      weightDecay: s.weight_decay,
+      maxGradNorm: s.max_grad_norm,
+      batchSize: s.per_device_train_batch_size,
+      accumulation: s.gradient_accumulation_steps,
+      maxSteps: s.max_steps,
+      evalEvery: 0,
+      checkpointEvery: 0,
+      ...changes,
     }),
     lora: loraOf(golden),
     engine: { recompute: 'ATTENTION', tokenBudget: 64, threads: 1 },
@@ -43,16 +61,37 @@ async function startOf(name: CaseName, prefix: string): Promise<Float32Array<Arr
   const golden = readJson(name)
   const { config } = await openCheckpoint(modelOf(name))
   const tensors = await readTensors(name, prefix)
-  return Float32Array.from(sites(config, loraOf(golden)).flatMap(({ path }) => [...tensors.get(key(path, 'A'))!.data, ...tensors.get(key(path, 'B'))!.data]))
+  return Float32Array.from(
+    sites(config, loraOf(golden)).flatMap(({ path }) => [
+      ...tensors.get(key(path, 'A'))!.data,
+      ...tensors.get(key(path, 'B'))!.data,
+    ]),
+  )
 }
 
-const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState =>
-  ({ step: 0, trainables: trainables.slice(), m: new Float32Array(trainables.length), v: new Float32Array(trainables.length) })
+const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
+  step: 0,
+  trainables: trainables.slice(),
+  m: new Float32Array(trainables.length),
+  v: new Float32Array(trainables.length),
+})
 
-async function collect(name: CaseName, spec: TrainSpec, resume: TrainingState | null, until = Infinity): Promise<TrainEvent[]> {
+async function collect(
+  name: CaseName,
+  spec: TrainSpec,
+  resume: TrainingState | null,
+  until = Infinity,
+): Promise<TrainEvent[]> {
   const stop = new AbortController()
   const events: TrainEvent[] = []
-  for await (const event of train({ spec, checkpoint: await openCheckpoint(modelOf(name)), pairs: source(readJson(name)), engine, resume, signal: stop.signal })) {
+  for await (const event of train({
+    spec,
+    checkpoint: await openCheckpoint(modelOf(name)),
+    pairs: source(readJson(name)),
+    engine,
+    resume,
+    signal: stop.signal,
+  })) {
     events.push(event)
     if (event.type === 'progress' && event.done === until) stop.abort()
   }
@@ -63,20 +102,53 @@ const of = <T extends TrainEvent['type']>(events: readonly TrainEvent[], type: T
   events.filter((e): e is Extract<TrainEvent, { type: T }> => e.type === type)
 
 for (const name of cases) {
-  test(`${name}: twenty steps with AdamW, clipping, warm-up and accumulation equal TRL's`, { skip: absent(name) }, async () => {
-    const golden = readJson(name)
-    const events = await collect(name, specOf(golden), fresh(await startOf(name, 'initial.')))
-    const curves = of(events, 'metrics')
-    assert.equal(curves.length, 20)
-    const names = ['loss', 'nll_loss', 'grad_norm', 'learning_rate', 'log_odds_ratio', 'log_odds_chosen', 'rewards/accuracies', 'rewards/margins', 'rewards/chosen', 'rewards/rejected', 'logps/chosen', 'logps/rejected', 'epoch']
-    for (const metric of names) {
-      assertClose(curves.map((c) => c.values[metric]!), golden.training.steps.map((s) => s[metric]!), { rtol: 1e-4, atol: 2e-5 }, metric)
-    }
-    for (const side of ['chosen', 'rejected']) {
-      assertClose(curves.map((c) => c.values[`logits/${side}`]!), golden.training.steps.map((s) => s[`logits_predicting/${side}`]!), { rtol: 1e-4, atol: 2e-5 }, `logits/${side}`)
-    }
-    assertClose(of(events, 'trained')[0]!.trainables, await startOf(name, 'final.'), { atol: 5e-5 }, 'the adapter after twenty steps')
-  })
+  test(
+    `${name}: twenty steps with AdamW, clipping, warm-up and accumulation equal TRL's`,
+    { skip: absent(name) },
+    async () => {
+      const golden = readJson(name)
+      const events = await collect(name, specOf(golden), fresh(await startOf(name, 'initial.')))
+      const curves = of(events, 'metrics')
+      assert.equal(curves.length, 20)
+      const names = [
+        'loss',
+        'nll_loss',
+        'grad_norm',
+        'learning_rate',
+        'log_odds_ratio',
+        'log_odds_chosen',
+        'rewards/accuracies',
+        'rewards/margins',
+        'rewards/chosen',
+        'rewards/rejected',
+        'logps/chosen',
+        'logps/rejected',
+        'epoch',
+      ]
+      for (const metric of names) {
+        assertClose(
+          curves.map((c) => c.values[metric]!),
+          golden.training.steps.map((s) => s[metric]!),
+          { rtol: 1e-4, atol: 2e-5 },
+          metric,
+        )
+      }
+      for (const side of ['chosen', 'rejected']) {
+        assertClose(
+          curves.map((c) => c.values[`logits/${side}`]!),
+          golden.training.steps.map((s) => s[`logits_predicting/${side}`]!),
+          { rtol: 1e-4, atol: 2e-5 },
+          `logits/${side}`,
+        )
+      }
+      assertClose(
+        of(events, 'trained')[0]!.trainables,
+        await startOf(name, 'final.'),
+        { atol: 5e-5 },
+        'the adapter after twenty steps',
+      )
+    },
+  )
 }
 
 test('a run that is interrupted and resumed has the curve and, byte for byte, the adapter of one that was not', async () => {
@@ -89,7 +161,12 @@ test('a run that is interrupted and resumed has the curve and, byte for byte, th
   assert.equal(state.step, 7)
   assert.equal(of(first, 'trained').length, 0)
   const second = await collect('tiny', spec, state)
-  const values = (events: TrainEvent[]) => of(events, 'metrics').map(({ step, values: { tokens_per_second, ...rest } }) => ({ step, timed: tokens_per_second! > 0, ...rest }))
+  const values = (events: TrainEvent[]) =>
+    of(events, 'metrics').map(({ step, values: { tokens_per_second, ...rest } }) => ({
+      step,
+      timed: tokens_per_second! > 0,
+      ...rest,
+    }))
   assert.deepEqual([...values(first), ...values(second)], values(whole))
   assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
 })
@@ -98,26 +175,61 @@ test('a loss that leaves the numbers ends training and says which term did, at w
   const golden = readJson('tiny')
   const broken = fresh(await startOf('tiny', 'initial.'))
   broken.trainables.fill(1e30)
-  await assert.rejects(collect('tiny', specOf(golden), broken), (error: unknown) =>
-    error instanceof NonFinite && /^step 1: (loss|nll_loss|logps\/chosen) is (NaN|Infinity)/.test(error.message))
+  await assert.rejects(
+    collect('tiny', specOf(golden), broken),
+    (error: unknown) =>
+      error instanceof NonFinite &&
+      /^step 1: (loss|nll_loss|logps\/chosen) is (NaN|Infinity)/.test(error.message),
+  )
 })
 
 test('learning rates equal transformers.get_scheduler', () => {
-  const golden = readJson<{ learning_rate: number; steps: number; schedules: Record<string, Record<string, number[]>> }>('schedules')
+  const golden = readJson<{
+    learning_rate: number
+    steps: number
+    schedules: Record<string, Record<string, number[]>>
+  }>('schedules')
   const names = { LINEAR: 'linear', COSINE: 'cosine', CONSTANT: 'constant_with_warmup' } as const
   for (const [schedule, name] of Object.entries(names)) {
     for (const warmupSteps of [0, 4]) {
-      const recipe = RecipeSchema.parse({ schedule, warmupSteps, learningRate: golden.learning_rate })
-      const rates = Array.from({ length: golden.steps }, (_, i) => learningRate(recipe, i + 1, golden.steps))
-      assertClose(rates, golden.schedules[name]![`warmup_${warmupSteps}`]!, { rtol: 1e-12, atol: 1e-18 }, `${name}, warm-up ${warmupSteps}`)
+      const recipe = RecipeSchema.parse({
+        schedule,
+        warmupSteps,
+        learningRate: golden.learning_rate,
+      })
+      const rates = Array.from({ length: golden.steps }, (_, i) =>
+        learningRate(recipe, i + 1, golden.steps),
+      )
+      assertClose(
+        rates,
+        golden.schedules[name]![`warmup_${warmupSteps}`]!,
+        { rtol: 1e-12, atol: 1e-18 },
+        `${name}, warm-up ${warmupSteps}`,
+      )
     }
   }
 })
 
 test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping', async () => {
   type Step = { norm: number; x: number[]; m: number[]; v: number[] }
-  const golden = readJson<{ settings: { beta1: number; beta2: number; epsilon: number; weight_decay: number; max_norm: number }; learning_rates: number[]; start: number[]; gradients: number[][]; unclipped: Step[]; clipped: Step[] }>('adamw')
-  for (const [steps, maxGradNorm] of [[golden.unclipped, 1e30], [golden.clipped, golden.settings.max_norm]] as const) {
+  const golden = readJson<{
+    settings: {
+      beta1: number
+      beta2: number
+      epsilon: number
+      weight_decay: number
+      max_norm: number
+    }
+    learning_rates: number[]
+    start: number[]
+    gradients: number[][]
+    unclipped: Step[]
+    clipped: Step[]
+  }>('adamw')
+  for (const [steps, maxGradNorm] of [
+    [golden.unclipped, 1e30],
+    [golden.clipped, golden.settings.max_norm],
+  ] as const) {
     const { beta1, beta2, epsilon, weight_decay: weightDecay } = golden.settings
     const optimizer = await AdamW.open(engine, { beta1, beta2, epsilon, weightDecay, maxGradNorm })
     await engine.write('trainables', Float32Array.from(golden.start))
@@ -127,9 +239,24 @@ test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping'
       await engine.write('gradient', Float32Array.from(golden.gradients[i]!))
       const norm = await optimizer.step(i + 1, golden.learning_rates[i]!)
       assertClose([norm], [expected.norm], { rtol: 1e-6 }, 'norm')
-      assertClose(await engine.read('trainables'), expected.x, { rtol: 1e-5, atol: 1e-7 }, `x after step ${i + 1}`)
-      assertClose(await engine.read('m'), expected.m, { rtol: 1e-5, atol: 1e-9 }, `m after step ${i + 1}`)
-      assertClose(await engine.read('v'), expected.v, { rtol: 1e-5, atol: 1e-12 }, `v after step ${i + 1}`)
+      assertClose(
+        await engine.read('trainables'),
+        expected.x,
+        { rtol: 1e-5, atol: 1e-7 },
+        `x after step ${i + 1}`,
+      )
+      assertClose(
+        await engine.read('m'),
+        expected.m,
+        { rtol: 1e-5, atol: 1e-9 },
+        `m after step ${i + 1}`,
+      )
+      assertClose(
+        await engine.read('v'),
+        expected.v,
+        { rtol: 1e-5, atol: 1e-12 },
+        `v after step ${i + 1}`,
+      )
     }
     await optimizer.release()
   }
