@@ -10,14 +10,14 @@ import type { Access, Attempt, Exit, Handle, Launcher } from './launcher.ts'
 import { readLines } from './lines.ts'
 
 export type ProcessOptions = {
-  /** Under `home/runtimes`, one file per living runtime says which process it is. */
+  /** Under `home/runtimes`, each living runtime has a file that says which process it is, and a folder for temporary files. */
   readonly home: string
   /** Program and arguments; by default this Node on the runtime's main file. */
   readonly command?: readonly string[]
 }
 
 /** What a runtime inherits: nothing that belongs to the api, such as its database's address. */
-const inherited = /^(PATH|HOME|TMPDIR|TZ|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(LC|CUDA|NVIDIA|OMP|ORT)_\w+)$/
+const inherited = /^(PATH|HOME|TZ|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(LC|CUDA|NVIDIA|OMP|ORT)_\w+)$/
 
 const Note = z.object({ pid: z.number().int().positive(), startTime: z.string().nullable(), attempt: z.number() })
 
@@ -25,16 +25,27 @@ export function createProcessLauncher(options: ProcessOptions): Launcher {
   const command = options.command ?? [process.execPath, join(repository, 'gpu-runtime', 'main.ts')]
   const folder = join(options.home, 'runtimes')
   const noteOf = (runId: string) => join(folder, `${runId}.json`)
+  const scratchOf = (runId: string) => join(folder, runId)
+  const forget = async (runId: string) => {
+    // What cannot be removed now is tried again when the run is reclaimed.
+    await rm(scratchOf(runId), { recursive: true, force: true }).catch(() => {})
+    await rm(noteOf(runId), { force: true })
+  }
 
   return {
     async start(run: Attempt, access: Access): Promise<Handle> {
-      await mkdir(folder, { recursive: true })
+      // A runtime that is killed cannot tidy up: what it keeps in TMPDIR is in a folder that goes with it.
+      await mkdir(scratchOf(run.id), { recursive: true, mode: 0o700 })
       const kept = Object.entries(process.env).filter(([name]) => inherited.test(name))
-      const env = { ...Object.fromEntries(kept), ODDSMITH_URL: access.url, ODDSMITH_TOKEN: access.token }
+      const own = { ODDSMITH_URL: access.url, ODDSMITH_TOKEN: access.token, TMPDIR: scratchOf(run.id) }
+      const env = { ...Object.fromEntries(kept), ...own }
       const [program, ...args] = command
       const child = spawn(program!, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
       const ended = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
-      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject))
+      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject)).catch(async (error: unknown) => {
+        await forget(run.id)
+        throw error
+      })
       const pid = child.pid!
       const note = { pid, startTime: startTime(pid), attempt: run.attempt }
       await writeFile(noteOf(run.id), JSON.stringify(note), { mode: 0o600 })
@@ -44,7 +55,7 @@ export function createProcessLauncher(options: ProcessOptions): Launcher {
         signalGroup(pid, 'SIGKILL')
         await Promise.race([closed(child), sleep(1000, undefined, { ref: false })])
         finish()
-        await rm(noteOf(run.id), { force: true })
+        await forget(run.id)
         return how
       })
       return { logs, exit, stop: stopper(pid, exit) }
@@ -52,12 +63,11 @@ export function createProcessLauncher(options: ProcessOptions): Launcher {
 
     async reclaim(runId) {
       const note = await readNote(noteOf(runId))
-      if (note === null) return
-      for (let waited = 0; lives(note) && waited < 5000; waited += 50) {
+      for (let waited = 0; note !== null && lives(note) && waited < 5000; waited += 50) {
         signalGroup(note.pid, 'SIGKILL')
         await sleep(50)
       }
-      await rm(noteOf(runId), { force: true })
+      await forget(runId)
     },
 
     async survivors() {
