@@ -1,7 +1,8 @@
 /** Token pairs of a dataset, by row. Tokenized once; ids are held in flat arrays, not as rows of text. */
 import { toPreference } from '../data/preference.ts'
 import { tokenizePair, type Lengths, type Pair } from '../data/pair.ts'
-import type { Rows } from '../data/rows.ts'
+import { place, type Rows } from '../data/rows.ts'
+import { FormatError } from '../error.ts'
 import type { Text } from '../text/text.ts'
 
 export type Cuts = { readonly pairs: number; readonly tokens: number }
@@ -13,16 +14,25 @@ export type PairSource = {
   get(row: number): Promise<Pair>
 }
 
-/** Get `rows` before training starts, so that a bad row is found now and not after an hour; counts what was cut. */
+/**
+ * Get `rows` before training starts, so that a bad row is found now and not after an hour; counts what was cut.
+ * Throws FormatError for a pair that is longer than the model has positions.
+ */
 export async function survey(
   pairs: PairSource,
   rows: Iterable<number>,
+  maxPositions: number,
   signal: AbortSignal,
 ): Promise<Cuts> {
   let [cutPairs, tokens] = [0, 0]
   for (const row of rows) {
     signal.throwIfAborted()
-    const { cut } = await pairs.get(row)
+    const { cut, prompt, chosen, rejected } = await pairs.get(row)
+    const length = prompt.length + Math.max(chosen.length, rejected.length)
+    if (length > maxPositions)
+      throw new FormatError(
+        `${place(row)}: prompt and answer have ${length} tokens, the model has ${maxPositions} positions; set maxLength to at most ${maxPositions}`,
+      )
     const lost = cut.prompt + cut.chosen + cut.rejected
     cutPairs += Number(lost > 0)
     tokens += lost

@@ -102,7 +102,8 @@ export async function* train({
   const firstEpoch = Array.from({ length: Math.min(steps.steps, steps.stepsPerEpoch) }, (_, i) =>
     steps.microBatches(i + 1),
   ).flat(2)
-  const cuts = await survey(pairs, [...firstEpoch.map((i) => trainRows[i]!), ...test], signal)
+  const surveyed = [...firstEpoch.map((i) => trainRows[i]!), ...test]
+  const cuts = await survey(pairs, surveyed, config.maxPositions, signal)
   yield {
     type: 'dataset',
     rows: pairs.count,

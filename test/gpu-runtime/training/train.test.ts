@@ -183,6 +183,26 @@ test('a loss that leaves the numbers ends training and says which term did, at w
   )
 })
 
+test('a pair that is longer than the model has positions is refused before training starts, by its row', async () => {
+  const golden = readJson('tiny')
+  const { config } = await openCheckpoint(modelOf('tiny'))
+  golden.pairs[5]!.prompt = Array.from({ length: config.maxPositions }, () => 3)
+  const checkpoint = await openCheckpoint(modelOf('tiny'))
+  const signal = new AbortController().signal
+  const run = train({
+    spec: specOf(golden),
+    checkpoint,
+    pairs: source(golden),
+    engine,
+    resume: null,
+    signal,
+  })
+  await assert.rejects(
+    run.next(),
+    new RegExp(`row 5 .* the model has ${config.maxPositions} positions; set maxLength to at most`),
+  )
+})
+
 test('learning rates equal transformers.get_scheduler', () => {
   const golden = readJson<{
     learning_rate: number
