@@ -116,18 +116,18 @@ for (const recompute of ['ATTENTION', 'LAYER'] as const)
           const name = key(path, matrix)
           const got = gradient.subarray(at, at + size)
           const [length, probed] = golden.gradients[name]!
-          assertClose([norm(got)], [length], { rtol: 1e-3 }, `norm of the gradient of ${name}`)
+          assertClose([norm(got)], [length], { rtol: 1e-4 }, `norm of the gradient of ${name}`)
           // An error e moves the dot product with a standard normal vector by about |e|.
           assertClose(
             [dot(got, direction.subarray(at, at + size))],
             [probed],
-            { atol: 1e-3 * length },
+            { atol: 3e-4 * length },
             `gradient of ${name} along the probe`,
           )
           const expected = whole.get(name)
           if (expected) {
             const error = norm(got.map((g, i) => g - expected[i]!))
-            assert.ok(error <= 1e-3 * length, `gradient of ${name}: error ${error}, norm ${length}`)
+            assert.ok(error <= 1e-4 * length, `gradient of ${name}: error ${error}, norm ${length}`)
             whole.delete(name)
           }
           at += size
@@ -219,6 +219,10 @@ test(
       resume: { step: 0, trainables, m: zeros(), v: zeros() },
     }))
       if (event.type === 'metrics') curves.push(event.values)
+    assert.ok(
+      curves.every((values) => Object.values(values).every(Number.isFinite)),
+      'every value is finite',
+    )
     const compare = (names: readonly string[], tolerance: { rtol?: number; atol?: number }) => {
       for (const name of names)
         assertClose(
@@ -228,12 +232,13 @@ test(
           name,
         )
     }
-    compare(['learning_rate', 'epoch', 'rewards/accuracies'], { rtol: 1e-6 })
+    compare(['learning_rate', 'epoch', 'rewards/accuracies'], { rtol: 1e-6, atol: 1e-9 })
     compare(
       ['loss', 'nll_loss', 'logps/chosen', 'logps/rejected', 'logits/chosen', 'logits/rejected'],
       { rtol: 1e-4 },
     )
     compare(['log_odds_chosen', 'log_odds_ratio', 'rewards/margins'], { atol: 5e-4 })
+    // Our norm is one float32 sum of 4.9 million squares: measured 6e-4 below the exact one.
     compare(['grad_norm'], { rtol: 1e-3 })
   },
 )
