@@ -16,6 +16,7 @@ export type Session = {
 export class Engine {
   readonly threads: number
   readonly #worker: Worker
+  readonly #exited: Promise<void>
   readonly #waiting = new Map<
     number,
     { resolve: (value: never) => void; reject: (error: Error) => void }
@@ -27,6 +28,7 @@ export class Engine {
   constructor(threads: number) {
     this.threads = threads
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url))
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     this.#worker.on(
       'message',
       ({ id, value, error }: { id: number; value: never; error?: string }) => {
@@ -83,9 +85,12 @@ export class Engine {
     return this.#call({ type: 'read', vector })
   }
 
+  /** After what was asked before it. */
   async close(): Promise<void> {
+    // Not terminate(): in a thread that is loading onnxruntime, that aborts the whole process (Napi::Error).
+    if (this.#down === null) void this.#call({ type: 'close' }).catch(() => {})
     this.#down ??= new Error('engine: closed')
-    await this.#worker.terminate()
+    await this.#exited
   }
 }
 

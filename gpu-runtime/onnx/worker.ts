@@ -31,6 +31,7 @@ export type Request =
   | { readonly type: 'release'; readonly session: number }
   | { readonly type: 'write'; readonly vector: string; readonly data: Float32Array }
   | { readonly type: 'read'; readonly vector: string }
+  | { readonly type: 'close' }
 
 export type Outputs = Readonly<
   Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>
@@ -117,6 +118,9 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       return { value: null, transfer: [] }
     case 'write':
       vectors.set(request.vector, request.data)
+      return { value: null, transfer: [] }
+    case 'close':
+      parentPort!.close()
       return { value: null, transfer: [] }
     case 'read': {
       const copy = vector(request.vector).slice()
