@@ -12,6 +12,7 @@
  *   gradients    of trainables: the last layer's stand highest and run first, right after their layer's backward pass
  *   end          the flat gradient
  */
+import { FormatError } from '../error.ts'
 import { is, order, type Body, type Op, type Tensor } from '../tensor/tensor.ts'
 import { type Dim, type Shape } from '../tensor/dim.ts'
 import {
@@ -136,7 +137,7 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
   ): { name: string; dtype: StoredWeight['dtype'] } => {
     const { file, offset, bytes, dtype, shape: stored } = weight(name)
     if (stored.length !== shape.length || stored.some((d, i) => d !== shape[i])) {
-      throw new Error(
+      throw new FormatError(
         `${file}: tensor "${name}" has shape [${stored}], the configuration expects [${shape}]`,
       )
     }
