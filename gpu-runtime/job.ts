@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
 import type { LoraSpec, TrainSpec } from '#schema/spec.ts'
+import { expectPinned, inFile } from './data/pinned.ts'
 import { openRows } from './data/rows.ts'
 import { FormatError } from './error.ts'
 import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
@@ -63,6 +64,8 @@ export async function work(
   try {
     const summary: Record<string, number> = {}
     let adapter: Adapter | null = null
+    // Before any training: a bad benchmark row is found now and not after hours.
+    const prepared = await prepareAll(job.evaluations, bench)
     if (job.adapter.length > 0) {
       adapter = await fetchAdapter(job.adapter, bench)
       started(report, engine, null)
@@ -74,7 +77,7 @@ export async function work(
     } else {
       started(report, engine, null)
     }
-    const documents = await scoreAll(job.evaluations, spec.engine.tokenBudget, adapter, bench)
+    const documents = await scoreAll(prepared, spec.engine.tokenBudget, adapter, bench)
     if (documents === null) return { type: 'interrupted', step: null }
     return { type: 'finished', summary: { ...summary, documents } }
   } finally {
@@ -106,9 +109,17 @@ async function trainAdapter(
     resume = await loadState(path, parameters)
   }
   started(report, engine, resume?.step ?? null)
-  const rows = await openRows(spec.dataset.path)
+  const { path, sha256 } = spec.dataset
+  await expectPinned(path, sha256)
+  const rows = await inFile(path, () => openRows(path))
   try {
-    const pairs = new Pairs(rows, text, spec.recipe)
+    if (rows.count === 0)
+      throw new FormatError(`${path}: no rows, expected at least one preference`)
+    const tokenized = new Pairs(rows, text, spec.recipe)
+    const pairs = {
+      count: rows.count,
+      get: (row: number) => inFile(path, () => tokenized.get(row)),
+    }
     let stopped = resume?.step ?? 0
     for await (const event of train({ spec, checkpoint, pairs, engine, resume, signal })) {
       switch (event.type) {
@@ -135,9 +146,9 @@ async function trainAdapter(
         }
         case 'state': {
           stopped = event.state.step
-          const path = join(scratch, 'checkpoint.safetensors')
-          await saveState(path, event.state)
-          const { id } = await client.upload(path, { kind: 'CHECKPOINT', step: stopped })
+          const file = join(scratch, 'checkpoint.safetensors')
+          await saveState(file, event.state)
+          const { id } = await client.upload(file, { kind: 'CHECKPOINT', step: stopped })
           report.event('checkpoint', { step: stopped, artifact: id })
           break
         }
@@ -181,52 +192,56 @@ async function fetchAdapter(
   return await loadAdapter(scratch, checkpoint.config)
 }
 
+type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
+
+/** Read the rows of every order and make its requests; subjects of one task share them. */
+async function prepareAll(
+  orders: readonly EvaluationOrder[],
+  { signal, checkpoint, text }: Bench,
+): Promise<PreparedOrder[]> {
+  const prepare = async ({ settings: { task, limit, rowsSha256 }, rows }: EvaluationOrder) => {
+    await expectPinned(rows, rowsSha256)
+    const { maxPositions } = checkpoint.config
+    return await inFile(rows, () => prepareTask(task, rows, limit, text, maxPositions, signal))
+  }
+  const tasks = new Map<string, Prepared>()
+  const prepared: PreparedOrder[] = []
+  for (const order of orders) {
+    const { task: name, limit, rowsSha256 } = order.settings
+    const same = `${name} ${rowsSha256} ${limit}`
+    const task = tasks.get(same) ?? (await prepare(order))
+    tasks.set(same, task)
+    prepared.push({ ...order, task })
+  }
+  return prepared
+}
+
 /** Score every order, subject by subject, so that one model's session is open at a time. null: interrupted. */
 async function scoreAll(
-  orders: readonly EvaluationOrder[],
+  orders: readonly PreparedOrder[],
   tokenBudget: number,
   adapter: Adapter | null,
-  { report, signal, checkpoint, text, engine }: Bench,
+  { report, signal, checkpoint, engine }: Bench,
 ): Promise<number | null> {
   if (orders.length === 0) return 0
   report.event('phase', { phase: 'EVALUATE' })
-  const prepared = new Map<string, Prepared>()
-  for (const { settings, rows } of orders) {
-    const name = `${settings.task} ${settings.rowsSha256} ${settings.limit}`
-    if (!prepared.has(name)) {
-      prepared.set(
-        name,
-        await prepareTask(
-          settings.task,
-          rows,
-          settings.limit,
-          text,
-          checkpoint.config.maxPositions,
-          signal,
-        ),
-      )
-    }
-  }
-  const taskOf = ({ settings }: EvaluationOrder) =>
-    prepared.get(`${settings.task} ${settings.rowsSha256} ${settings.limit}`)!
-  const total = orders.reduce((n, o) => n + taskOf(o).documents.length, 0)
+  const total = orders.reduce((n, o) => n + o.task.documents.length, 0)
   let [done, tokens] = [0, 0]
   const begin = performance.now()
   for (const subject of ['BASE', 'ADAPTER'] satisfies Subject[]) {
     const mine = orders.filter((o) => o.subject === subject)
     if (mine.length === 0) continue
     const scorer = await openScorer(engine, checkpoint, subject === 'ADAPTER' ? adapter : null)
-    for (const order of mine) {
-      const task = taskOf(order)
+    for (const { key, task } of mine) {
       report.event('evaluation', {
-        key: order.key,
+        key,
         promptHash: task.promptHash,
         documents: task.documents.length,
       })
       let scored = 0
       for await (const batch of evaluate(task, scorer, tokenBudget, signal)) {
         for (let i = 0; i < batch.samples.length; i += 500)
-          report.event('samples', { key: order.key, samples: batch.samples.slice(i, i + 500) })
+          report.event('samples', { key, samples: batch.samples.slice(i, i + 500) })
         scored += batch.samples.length
         done += batch.samples.length
         tokens += batch.tokens
@@ -241,7 +256,7 @@ async function scoreAll(
         })
       }
       if (scored < task.documents.length) return null
-      report.event('evaluated', { key: order.key, documents: scored })
+      report.event('evaluated', { key, documents: scored })
     }
     await scorer.release()
   }
