@@ -5,7 +5,20 @@
 import { emit, type Emitted } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
 import { floats } from '../tensor/feed.ts'
-import { add, div, input, lessOrEqual, mul, reshape, sqrt, sub, sum, where } from '../tensor/ops.ts'
+import {
+  add,
+  div,
+  input,
+  lessOrEqual,
+  mul,
+  reshape,
+  split,
+  sqrt,
+  sub,
+  sum,
+  where,
+} from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 
 export type AdamWSettings = {
   readonly beta1: number
@@ -18,11 +31,27 @@ export type AdamWSettings = {
 /** What transformers' Trainer uses. */
 export const adamDefaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 
-function graph({ beta1, beta2, epsilon, weightDecay, maxGradNorm }: AdamWSettings): Emitted {
-  const vector = (name: string) => input(name, ['P'])
+/**
+ * Σ g² of a vector of n values: [1]. In blocks of about √n, since onnxruntime adds one float32 after the other: in one go, the
+ * norm of 5 million gradients comes out 6e-4 too small, and it decides about clipping.
+ */
+function sumOfSquares(g: Tensor, n: number): Tensor {
+  const square = mul(g, g)
+  const block = Math.ceil(Math.sqrt(n))
+  const whole = Math.floor(n / block) * block
+  const [head, ...tail] = whole === n ? [square] : split(square, 0, [whole, n - whole])
+  const blocks = sum(reshape(head!, [whole / block, block]), [1])
+  return [reshape(sum(blocks, [0]), [1]), ...tail.map((t) => sum(t, [0]))].reduce(add)
+}
+
+function graph(
+  { beta1, beta2, epsilon, weightDecay, maxGradNorm }: AdamWSettings,
+  parameters: number,
+): Emitted {
+  const vector = (name: string) => input(name, [parameters])
   const scalar = (name: string) => input(name, [1])
   const [w, m, v, g] = [vector('w'), vector('m'), vector('v'), vector('g')]
-  const norm = sqrt(sum(mul(g, g), [0])) // [1]
+  const norm = sqrt(sumOfSquares(g, parameters)) // [1]
   const factor = div(maxGradNorm, add(norm, 1e-6))
   const clipped = mul(g, where(lessOrEqual(factor, 1), factor, 1))
   const nextM = add(mul(m, beta1), mul(clipped, 1 - beta1))
@@ -30,7 +59,7 @@ function graph({ beta1, beta2, epsilon, weightDecay, maxGradNorm }: AdamWSetting
   const denominator = add(div(sqrt(nextV), scalar('correction2')), epsilon)
   const decayed = weightDecay === 0 ? w : mul(w, sub(1, mul(scalar('rate'), weightDecay)))
   const nextW = sub(decayed, mul(div(nextM, denominator), scalar('stepSize')))
-  return emit({ outputs: { nextW, nextM, nextV, norm: reshape(norm, [1]) } }, (name) => {
+  return emit({ outputs: { nextW, nextM, nextV, norm } }, (name) => {
     throw new Error(`internal: no weight ${name}`)
   })
 }
@@ -45,8 +74,9 @@ export class AdamW {
     this.#settings = settings
   }
 
-  static async open(engine: Engine, settings: AdamWSettings): Promise<AdamW> {
-    return new AdamW(await engine.open(graph(settings)), settings)
+  /** For vectors of `parameters` values. */
+  static async open(engine: Engine, settings: AdamWSettings, parameters: number): Promise<AdamW> {
+    return new AdamW(await engine.open(graph(settings, parameters)), settings)
   }
 
   /** Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping. */

@@ -81,12 +81,16 @@ export async function* pretrain({
 }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
   const { emitted, trainables } = program(config)
   const session = await engine.open(emitted)
-  const optimizer = await AdamW.open(engine, {
-    ...adamDefaults,
-    beta2: 0.99,
-    weightDecay: recipe.weightDecay,
-    maxGradNorm: recipe.maxGradNorm,
-  })
+  const optimizer = await AdamW.open(
+    engine,
+    {
+      ...adamDefaults,
+      beta2: 0.99,
+      weightDecay: recipe.weightDecay,
+      maxGradNorm: recipe.maxGradNorm,
+    },
+    emitted.parameters,
+  )
   const initial = trainables.map((t) => start(t as Tensor<'trainable'>, deviation, seed))
   const flat = new Float32Array(emitted.parameters)
   initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)

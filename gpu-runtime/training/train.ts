@@ -124,11 +124,15 @@ export async function* train({
           emit({ outputs: program.outputs, trainables: program.trainables }, checkpoint.weight),
         )
       : null
-  const optimizer = await AdamW.open(engine, {
-    ...adamDefaults,
-    weightDecay: recipe.weightDecay,
-    maxGradNorm: recipe.maxGradNorm,
-  })
+  const optimizer = await AdamW.open(
+    engine,
+    {
+      ...adamDefaults,
+      weightDecay: recipe.weightDecay,
+      maxGradNorm: recipe.maxGradNorm,
+    },
+    graph.parameters,
+  )
   const zeros = () => new Float32Array(graph.parameters)
   await engine.write('trainables', resume ? resume.trainables : initial(config, lora, recipe.seed))
   await engine.write('m', resume ? resume.m : zeros())

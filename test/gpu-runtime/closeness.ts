@@ -11,8 +11,10 @@ export function assertClose(
   assert.equal(got.length, expected.length, `${what}: length`)
   let [worst, at] = [-1, -1]
   for (let i = 0; i < expected.length; i++) {
-    const excess = Math.abs(got[i]! - expected[i]!) / (rtol * Math.abs(expected[i]!) + atol)
-    if (!(excess <= worst)) [worst, at] = [excess, i]
+    const error = Math.abs(got[i]! - expected[i]!)
+    const excess = error === 0 ? 0 : error / (rtol * Math.abs(expected[i]!) + atol)
+    assert.ok(!Number.isNaN(excess), `${what}[${i}]: got ${got[i]}, expected ${expected[i]}`)
+    if (excess > worst) [worst, at] = [excess, i]
   }
   assert.ok(
     worst <= 1,

@@ -251,7 +251,11 @@ test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping'
     [golden.clipped, golden.settings.max_norm],
   ] as const) {
     const { beta1, beta2, epsilon, weight_decay: weightDecay } = golden.settings
-    const optimizer = await AdamW.open(engine, { beta1, beta2, epsilon, weightDecay, maxGradNorm })
+    const optimizer = await AdamW.open(
+      engine,
+      { beta1, beta2, epsilon, weightDecay, maxGradNorm },
+      golden.start.length,
+    )
     await engine.write('trainables', Float32Array.from(golden.start))
     await engine.write('m', new Float32Array(golden.start.length))
     await engine.write('v', new Float32Array(golden.start.length))
@@ -280,4 +284,16 @@ test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping'
     }
     await optimizer.release()
   }
+})
+
+test('the norm of five million gradients is exact to float32’s last digits', async () => {
+  const n = 5_000_011
+  const gradient = Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7) + 0.1)
+  const expected = Math.sqrt(gradient.reduce((s, g) => s + g * g, 0)) // in float64
+  const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
+  const optimizer = await AdamW.open(engine, settings, n)
+  for (const name of ['trainables', 'm', 'v']) await engine.write(name, new Float32Array(n))
+  await engine.write('gradient', gradient)
+  assertClose([await optimizer.step(1, 0.1)], [expected], { rtol: 2e-6 }, 'norm')
+  await optimizer.release()
 })
