@@ -1,6 +1,9 @@
 /** Runtimes that are killed, ended or canceled at work: the run ends as if nothing had happened. */
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'node:test'
+import { embedded } from '#demo/embedded.ts'
 import { curvesOf, install, smallTraining, statuses, type Event } from './installation.ts'
 
 const there = await install()
@@ -12,13 +15,13 @@ const spec = {
   dataset: { ...smallTraining.dataset, limit: 500 },
   recipe: {
     ...smallTraining.recipe,
-    batchSize: 24,
+    batchSize: 32,
     accumulation: 2,
     maxSteps: steps,
     checkpointEvery: 2,
   },
   engine: { threads: 1, tokenBudget: 256 },
-  evaluate: { tasks: [{ task: 'who_is_bigger' }] },
+  evaluate: { tasks: [{ task: 'who_is_bigger', limit: 100 }] },
 }
 
 /** The same spec in one go, first and once: what all others are held to. */
@@ -80,9 +83,11 @@ test('kill -9 in the middle of training: resumed from the checkpoint, the same c
 })
 
 test('kill -9 in the middle of scoring: what was scored stays, nothing is trained again, every document counts once', async () => {
-  // Other settings than those of the first run, so that the base is scored too.
-  const fewer = { ...spec, evaluate: { tasks: [{ task: 'who_is_bigger', limit: 430 }] } }
-  const id = await there.train(fewer)
+  // Some seconds of scoring; other rows than those of the first run, so that the base is scored too.
+  const rows = join(there.inputs, 'benchmark.jsonl')
+  await writeFile(rows, (await readFile(embedded.benchmark, 'utf8')).repeat(4))
+  const n = 4 * 440
+  const id = await there.train({ ...spec, evaluate: { tasks: [{ task: 'who_is_bigger', rows }] } })
   await there.until(
     id,
     ({ type, body }) => type === 'samples' && body['key'] === 'BASE:who_is_bigger',
@@ -99,8 +104,8 @@ test('kill -9 in the middle of scoring: what was scored stays, nothing is traine
   const finished = events.filter(({ type }) => type === 'evaluated').map(({ body }) => body['key'])
   assert.deepEqual(finished.toSorted(), ['ADAPTER:who_is_bigger', 'BASE:who_is_bigger'])
   const [row] = run.comparison.tasks
-  assert.deepEqual([row.n, row.leftOut], [430, 0])
-  assert.ok(run.evaluations.every((e: any) => e.finishedAt !== null && e.scores[0].n === 430))
+  assert.deepEqual([row.n, row.leftOut], [n, 0])
+  assert.ok(run.evaluations.every((e: any) => e.finishedAt !== null && e.scores[0].n === n))
 })
 
 test('SIGTERM in the middle of training: a checkpoint of the last step, no attempt lost, the same adapter', async () => {
