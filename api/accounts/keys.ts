@@ -145,6 +145,7 @@ export async function ensureFirstKey(ctx: Pick<Context, 'db'>): Promise<string |
 /** A further key of the owner's account, for whoever runs this process and so has the database anyway. */
 export async function createOwnerKey(ctx: Pick<Context, 'db'>, name: string): Promise<string> {
   const [owner] = await ctx.db.select().from(accounts).where(eq(accounts.name, 'owner'))
-  if (owner === undefined) throw new NotFound('account "owner": the first start of the api makes it')
+  if (owner === undefined)
+    throw new NotFound('account "owner": the first start of the api makes it')
   return (await insertKey(ctx.db, owner.id, name)).clear
 }

@@ -27,13 +27,11 @@ export async function openSession(
 ): Promise<string> {
   const token = randomHex(32)
   await ctx.db.delete(sessions).where(lt(sessions.expiresAt, sql`now()`))
-  await ctx.db
-    .insert(sessions)
-    .values({
-      keyId,
-      tokenHash: sha256(token),
-      expiresAt: sql`now() + make_interval(days => ${days})`,
-    })
+  await ctx.db.insert(sessions).values({
+    keyId,
+    tokenHash: sha256(token),
+    expiresAt: sql`now() + make_interval(days => ${days})`,
+  })
   return cookie(token, days * 24 * 3600, secure)
 }
 

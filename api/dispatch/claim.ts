@@ -15,12 +15,19 @@ export type Claimed = {
 }
 
 /** Takes the first waiting run that is not among `except` and gives its next attempt a lease. Two dispatchers never get the same run. */
-export const claim = (db: Db, leaseSeconds: number, except: readonly string[] = []): Promise<Claimed | null> =>
+export const claim = (
+  db: Db,
+  leaseSeconds: number,
+  except: readonly string[] = [],
+): Promise<Claimed | null> =>
   db.transaction(async (tx) => {
-    const [first] = await query<{ id: string }>(tx, sql`
+    const [first] = await query<{ id: string }>(
+      tx,
+      sql`
       select id from runs
       where status = 'QUEUED' and cancel_requested_at is null and id <> all(${sql.param(except)}::uuid[])
-      order by priority desc, created_at, id limit 1 for update skip locked`)
+      order by priority desc, created_at, id limit 1 for update skip locked`,
+    )
     if (first === undefined) return null
     const [run] = await tx.select().from(runs).where(eq(runs.id, first.id))
     const attempt = run!.attempt + 1
@@ -32,9 +39,12 @@ export const claim = (db: Db, leaseSeconds: number, except: readonly string[] = 
 /** Takes runs from attempts that let their lease run out: back to the queue, or to their end. Returns them as they are now. */
 export const reap = (db: Db): Promise<Run[]> =>
   db.transaction(async (tx) => {
-    const late = await query<{ id: string }>(tx, sql`
+    const late = await query<{ id: string }>(
+      tx,
+      sql`
       select id from runs where status in ('STARTING', 'RUNNING') and lease_until < clock_timestamp()
-      order by lease_until limit 50 for update skip locked`)
+      order by lease_until limit 50 for update skip locked`,
+    )
     const reaped: Run[] = []
     for (const { id } of late) {
       const [run] = await tx.select().from(runs).where(eq(runs.id, id))

@@ -87,7 +87,10 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
   /** Canceled runs are asked at once; a runtime that has lost its run, or is through with it, gets a moment to leave by itself. */
   async function endThoseThatMust(): Promise<void> {
     if (active.size === 0) return
-    for (const row of await db.select().from(runs).where(inArray(runs.id, [...active.keys()]))) {
+    for (const row of await db
+      .select()
+      .from(runs)
+      .where(inArray(runs.id, [...active.keys()]))) {
       const attempt = active.get(row.id)
       if (attempt?.handle == null || attempt.leaving !== null) continue
       const holds = isActive(row) && row.attempt === attempt.run.attempt && row.tokenHash !== null
@@ -96,7 +99,10 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
         void attempt.handle.stop(grace)
       } else if (!holds) {
         const { handle } = attempt
-        attempt.leaving = setTimeout(() => void handle.stop(grace), row.status === 'SUCCEEDED' ? grace : 1000)
+        attempt.leaving = setTimeout(
+          () => void handle.stop(grace),
+          row.status === 'SUCCEEDED' ? grace : 1000,
+        )
       }
     }
   }
@@ -107,9 +113,12 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
     const ids = { runId: run.id, attempt: run.attempt }
     log.info(ids, 'attempt starts')
     attempt.done = live(attempt, token)
-      .catch((error: unknown) => log.error({ err: error, ...ids }, 'attempt could not be settled; its lease will run out'))
+      .catch((error: unknown) =>
+        log.error({ err: error, ...ids }, 'attempt could not be settled; its lease will run out'),
+      )
       .finally(() => {
-        if (typeof attempt.leaving === 'object' && attempt.leaving !== null) clearTimeout(attempt.leaving)
+        if (typeof attempt.leaving === 'object' && attempt.leaving !== null)
+          clearTimeout(attempt.leaving)
         active.delete(run.id)
         // A free place: look again.
         bell.ring(queueTopic)
@@ -148,7 +157,11 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
       try {
         await db.transaction(async (tx) => {
           await lockRun(tx, run.id)
-          await append(tx, run, lines.map((body) => ({ source: 'LAUNCHER', type: 'log', body })))
+          await append(
+            tx,
+            run,
+            lines.map((body) => ({ source: 'LAUNCHER', type: 'log', body })),
+          )
         })
       } catch (error) {
         log.warn({ err: error, runId: run.id, lines: lines.length }, 'output of a runtime was lost')
@@ -176,5 +189,8 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
 function describe({ code, signal }: Exit, last: readonly LogLine[]): string {
   const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`
   const lines = last.map(({ message }) => message).join('\n')
-  return `the runtime ${how} without saying how its run ended${lines === '' ? '' : `; its last lines:\n${lines}`}`.slice(0, 8000)
+  return `the runtime ${how} without saying how its run ended${lines === '' ? '' : `; its last lines:\n${lines}`}`.slice(
+    0,
+    8000,
+  )
 }

@@ -11,7 +11,10 @@ const rate = 10
 const gather = 200
 
 /** Reads both streams at once, until both have ended or `finish` is called. Control characters and `secret` are blotted out. */
-export function readLines(streams: { readonly stdout: Readable; readonly stderr: Readable }, secret: string) {
+export function readLines(
+  streams: { readonly stdout: Readable; readonly stderr: Readable },
+  secret: string,
+) {
   let queue: LogLine[] = []
   let dropped = 0
   let tokens = burst
@@ -65,7 +68,11 @@ export function readLines(streams: { readonly stdout: Readable; readonly stderr:
         continue
       }
       const bundle = queue
-      if (dropped > 0) bundle.push({ level: 'warn', message: `${dropped} lines were dropped: the runtime prints too much` })
+      if (dropped > 0)
+        bundle.push({
+          level: 'warn',
+          message: `${dropped} lines were dropped: the runtime prints too much`,
+        })
       queue = []
       dropped = 0
       yield bundle
@@ -84,5 +91,9 @@ export function readLines(streams: { readonly stdout: Readable; readonly stderr:
 
 /** Without colours and other control characters; Postgres keeps no NUL and no half of a surrogate pair. */
 const clean = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.replace(/\x1b\[[\d;]*[A-Za-z]/g, '').replace(/[\x00-\x08\x0b-\x1f\x7f]/g, '\ufffd').toWellFormed().trimEnd()
+  text.replace(colours, '').replace(controls, '\ufffd').toWellFormed().trimEnd()
+
+// oxlint-disable-next-line no-control-regex
+const colours = /\x1b\[[\d;]*[A-Za-z]/g
+// oxlint-disable-next-line no-control-regex
+const controls = /[\x00-\x08\x0b-\x1f\x7f]/g

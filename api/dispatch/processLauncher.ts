@@ -17,9 +17,14 @@ export type ProcessOptions = {
 }
 
 /** What a runtime inherits: nothing that belongs to the api, such as its database's address. */
-const inherited = /^(PATH|HOME|TZ|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(LC|CUDA|NVIDIA|OMP|ORT)_\w+)$/
+const inherited =
+  /^(PATH|HOME|TZ|LANG|LD_LIBRARY_PATH|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|(LC|CUDA|NVIDIA|OMP|ORT)_\w+)$/
 
-const Note = z.object({ pid: z.number().int().positive(), startTime: z.string().nullable(), attempt: z.number() })
+const Note = z.object({
+  pid: z.number().int().positive(),
+  startTime: z.string().nullable(),
+  attempt: z.number(),
+})
 
 export function createProcessLauncher(options: ProcessOptions): Launcher {
   const command = options.command ?? [process.execPath, join(repository, 'gpu-runtime', 'main.ts')]
@@ -37,19 +42,34 @@ export function createProcessLauncher(options: ProcessOptions): Launcher {
       // A runtime that is killed cannot tidy up: what it keeps in TMPDIR is in a folder that goes with it.
       await mkdir(scratchOf(run.id), { recursive: true, mode: 0o700 })
       const kept = Object.entries(process.env).filter(([name]) => inherited.test(name))
-      const own = { ODDSMITH_URL: access.url, ODDSMITH_TOKEN: access.token, TMPDIR: scratchOf(run.id) }
+      const own = {
+        ODDSMITH_URL: access.url,
+        ODDSMITH_TOKEN: access.token,
+        TMPDIR: scratchOf(run.id),
+      }
       const env = { ...Object.fromEntries(kept), ...own }
       const [program, ...args] = command
-      const child = spawn(program!, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
-      const ended = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
-      await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject)).catch(async (error: unknown) => {
+      const child = spawn(program!, args, {
+        env,
+        detached: true,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      const ended = new Promise<Exit>((resolve) =>
+        child.once('exit', (code, signal) => resolve({ code, signal })),
+      )
+      await new Promise((resolve, reject) =>
+        child.once('spawn', resolve).once('error', reject),
+      ).catch(async (error: unknown) => {
         await forget(run.id)
         throw error
       })
       const pid = child.pid!
       const note = { pid, startTime: startTime(pid), attempt: run.attempt }
       await writeFile(noteOf(run.id), JSON.stringify(note), { mode: 0o600 })
-      const { logs, finish } = readLines({ stdout: child.stdout!, stderr: child.stderr! }, access.token)
+      const { logs, finish } = readLines(
+        { stdout: child.stdout!, stderr: child.stderr! },
+        access.token,
+      )
       const exit = ended.then(async (how) => {
         // The leader has gone; what it may have started goes too.
         signalGroup(pid, 'SIGKILL')
@@ -97,7 +117,9 @@ const lives = ({ pid, startTime: noted }: z.infer<typeof Note>): boolean =>
   noted !== null && isAlive(pid) && startTime(pid) === noted
 
 const readNote = (file: string) =>
-  readFile(file, 'utf8').then((text) => Note.safeParse(JSON.parse(text)).data ?? null).catch(() => null)
+  readFile(file, 'utf8')
+    .then((text) => Note.safeParse(JSON.parse(text)).data ?? null)
+    .catch(() => null)
 
 const closed = (child: ChildProcess) => new Promise((resolve) => child.once('close', resolve))
 

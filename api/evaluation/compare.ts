@@ -1,6 +1,13 @@
 /** A candidate against a baseline: by the training run that made it, or by request. */
 import { and, eq, isNotNull, isNull } from 'drizzle-orm'
-import { adapters, baseModels, comparisonTasks, comparisons, evaluations, runs } from '#schema/tables.ts'
+import {
+  adapters,
+  baseModels,
+  comparisonTasks,
+  comparisons,
+  evaluations,
+  runs,
+} from '#schema/tables.ts'
 import { isTask, tasks } from '#schema/tasks.ts'
 import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
@@ -24,7 +31,10 @@ type Subject = { readonly baseModelId: string; readonly adapterId: string | null
 export async function compareRun(db: Db, runId: string): Promise<string | null> {
   const [run] = await db.select().from(runs).where(eq(runs.id, runId))
   if (run === undefined) throw new NotFound(`no run ${runId}`)
-  const [before] = await db.select({ id: comparisons.id }).from(comparisons).where(eq(comparisons.runId, runId))
+  const [before] = await db
+    .select({ id: comparisons.id })
+    .from(comparisons)
+    .where(eq(comparisons.runId, runId))
   if (before !== undefined) return before.id
   const [adapter] = await db.select().from(adapters).where(eq(adapters.runId, runId))
   if (run.spec.kind !== 'TRAIN' || adapter === undefined) return null
@@ -40,7 +50,11 @@ export async function compareRun(db: Db, runId: string): Promise<string | null> 
     baseline: { baseModelId: run.baseModelId, adapterId: null },
     candidate: { baseModelId: adapter.baseModelId, adapterId: adapter.id },
   }
-  const comparison = await insertComparison(db, { accountId: run.accountId, runId, ...subjects }, pairs)
+  const comparison = await insertComparison(
+    db,
+    { accountId: run.accountId, runId, ...subjects },
+    pairs,
+  )
   return comparison?.id ?? null
 }
 
@@ -52,10 +66,21 @@ export async function compareRun(db: Db, runId: string): Promise<string | null> 
 export async function compareSubjects(
   ctx: Pick<Context, 'db'>,
   actor: Actor,
-  input: { readonly baseline: SubjectRef; readonly candidate: SubjectRef; readonly tasks?: readonly string[] | null },
+  input: {
+    readonly baseline: SubjectRef
+    readonly candidate: SubjectRef
+    readonly tasks?: readonly string[] | null
+  },
 ): Promise<Comparison> {
   const wrong = (input.tasks ?? []).flatMap((task, i) =>
-    isTask(task) ? [] : [{ path: ['tasks', String(i)], message: `expected one of ${Object.keys(tasks).join(', ')}, got "${task}"` }],
+    isTask(task)
+      ? []
+      : [
+          {
+            path: ['tasks', String(i)],
+            message: `expected one of ${Object.keys(tasks).join(', ')}, got "${task}"`,
+          },
+        ],
   )
   if (wrong.length > 0) throw new InvalidInput(wrong)
   return ctx.db.transaction(async (tx) => {
@@ -66,15 +91,19 @@ export async function compareSubjects(
     for (const [key, evaluation] of ofCandidate) {
       const partner = ofBaseline.get(key)
       const found = shared.get(evaluation.task)
-      if (partner === undefined || (input.tasks != null && !input.tasks.includes(evaluation.task))) continue
+      if (partner === undefined || (input.tasks != null && !input.tasks.includes(evaluation.task)))
+        continue
       if (found !== undefined && found.candidate.documents >= evaluation.documents) continue
       shared.set(evaluation.task, { baseline: partner, candidate: evaluation })
     }
-    const comparison = await insertComparison(tx, { accountId: actor.accountId, runId: null, baseline, candidate }, [
-      ...shared.values(),
-    ])
+    const comparison = await insertComparison(
+      tx,
+      { accountId: actor.accountId, runId: null, baseline, candidate },
+      [...shared.values()],
+    )
     if (comparison === null) {
-      const list = (of: Map<string, Evaluation>) => [...new Set([...of.values()].map((e) => e.task))].join(', ') || 'none'
+      const list = (of: Map<string, Evaluation>) =>
+        [...new Set([...of.values()].map((e) => e.task))].join(', ') || 'none'
       throw new Conflict(
         `expected a task on which both were scored under the same settings; baseline has ${list(ofBaseline)}, ` +
           `candidate has ${list(ofCandidate)}`,
@@ -96,10 +125,18 @@ async function insertComparison(
   for (const { baseline, candidate } of pairs) {
     const { task, id: candidateEvaluationId } = candidate
     for (const metric of isTask(task) ? tasks[task].metrics : []) {
-      const [counts] = await countPairs(db, metric, [{ baseline: baseline.id, candidate: candidateEvaluationId }])
+      const [counts] = await countPairs(db, metric, [
+        { baseline: baseline.id, candidate: candidateEvaluationId },
+      ])
       const difference = differ(counts!)
       if (difference === null) continue
-      rows.push({ task, metric, baselineEvaluationId: baseline.id, candidateEvaluationId, ...difference })
+      rows.push({
+        task,
+        metric,
+        baselineEvaluationId: baseline.id,
+        candidateEvaluationId,
+        ...difference,
+      })
     }
   }
   if (rows.length === 0) return null
@@ -114,7 +151,9 @@ async function insertComparison(
       candidateAdapterId: head.candidate.adapterId,
     })
     .returning()
-  await db.insert(comparisonTasks).values(rows.map((row) => ({ comparisonId: comparison!.id, ...row })))
+  await db
+    .insert(comparisonTasks)
+    .values(rows.map((row) => ({ comparisonId: comparison!.id, ...row })))
   return comparison!
 }
 
@@ -130,7 +169,10 @@ async function findSubject(db: Db, ref: SubjectRef): Promise<Subject> {
 }
 
 /** The newest finished evaluation of a subject for each settings hash. */
-async function newest(db: Db, { baseModelId, adapterId }: Subject): Promise<Map<string, Evaluation>> {
+async function newest(
+  db: Db,
+  { baseModelId, adapterId }: Subject,
+): Promise<Map<string, Evaluation>> {
   const rows = await db
     .select()
     .from(evaluations)

@@ -42,7 +42,9 @@ export function differ(paired: Paired): Difference | null {
   const { n, leftOut, baseline, candidate, gained, lost } = paired
   if (n === 0) return null
   const difference = paired.binary ? (gained - lost) / n : candidate - baseline
-  const interval = paired.binary ? tango(gained, lost, n) : analytic(difference, paired.deviation, n)
+  const interval = paired.binary
+    ? tango(gained, lost, n)
+    : analytic(difference, paired.deviation, n)
   const pValue = mcnemar(gained, lost)
   return { n, leftOut, baseline, candidate, difference, ...interval, level, pValue, gained, lost }
 }
@@ -54,7 +56,10 @@ export function differ(paired: Paired): Difference | null {
 function analytic(difference: number, deviation: number | null, n: number): Interval {
   if (!deviation) {
     const others = 1 - ((1 - level) / 2) ** (1 / n)
-    return { low: difference - others * (difference + 1), high: difference + others * (1 - difference) }
+    return {
+      low: difference - others * (difference + 1),
+      high: difference + others * (1 - difference),
+    }
   }
   const half = (z * deviation) / Math.sqrt(n)
   return { low: Math.max(-1, difference - half), high: Math.min(1, difference + half) }

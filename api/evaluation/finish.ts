@@ -17,7 +17,10 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
     .where(eq(evaluations.id, evaluationId))
   if (evaluation === undefined) throw new NotFound(`no evaluation ${evaluationId}`)
 
-  const rows = await db.select({ scores: samples.scores }).from(samples).where(eq(samples.evaluationId, evaluationId))
+  const rows = await db
+    .select({ scores: samples.scores })
+    .from(samples)
+    .where(eq(samples.evaluationId, evaluationId))
   if (rows.length !== evaluation.documents) {
     const message = `evaluation ${evaluation.key}: expected samples of ${evaluation.documents} documents, got ${rows.length}`
     throw new InvalidInput([{ path: ['evaluated', evaluation.key], message }])
@@ -25,10 +28,15 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
 
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.scores)))]
   const summaries = metrics.flatMap((metric) => {
-    const summary = summarize(rows.map((row) => row.scores[metric]).filter((value) => value != null))
+    const summary = summarize(
+      rows.map((row) => row.scores[metric]).filter((value) => value != null),
+    )
     return summary === null ? [] : [{ evaluationId, metric, ...summary }]
   })
   await db.delete(scores).where(eq(scores.evaluationId, evaluationId))
   if (summaries.length > 0) await db.insert(scores).values(summaries)
-  await db.update(evaluations).set({ finishedAt: sql`now()` }).where(eq(evaluations.id, evaluationId))
+  await db
+    .update(evaluations)
+    .set({ finishedAt: sql`now()` })
+    .where(eq(evaluations.id, evaluationId))
 }

@@ -28,6 +28,6 @@ export function summarize(values: readonly number[]): Summary | null {
 export function wilson(mean: number, n: number): Interval {
   const shrink = 1 + (z * z) / n
   const centre = (mean + (z * z) / (2 * n)) / shrink
-  const half = ((z / shrink) * Math.sqrt((mean * (1 - mean)) / n + (z * z) / (4 * n * n)))
+  const half = (z / shrink) * Math.sqrt((mean * (1 - mean)) / n + (z * z) / (4 * n * n))
   return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) }
 }

@@ -11,7 +11,11 @@ export type Pair = { readonly baseline: string; readonly candidate: string }
  * left out and counted. One pass over the samples of each pair; `offset 0` keeps the planner from reading a score out of its
  * JSON anew for every aggregate (four times slower).
  */
-export async function countPairs(db: Db, metric: string, pairs: readonly Pair[]): Promise<Paired[]> {
+export async function countPairs(
+  db: Db,
+  metric: string,
+  pairs: readonly Pair[],
+): Promise<Paired[]> {
   if (pairs.length === 0) return []
   const side = (id: 'baseline' | 'candidate') => sql`
     select document, hash, (scores ->> ${metric})::float8 as score from samples where evaluation_id = pair.${sql.raw(id)}`

@@ -13,7 +13,10 @@ export type Wanted = {
 }
 
 /** The newest finished evaluation of this subject under these settings, by whatever run; null where there is none. */
-export async function reusable(db: Db, { baseModelId, adapterId, settingsHash }: Wanted): Promise<Evaluation | null> {
+export async function reusable(
+  db: Db,
+  { baseModelId, adapterId, settingsHash }: Wanted,
+): Promise<Evaluation | null> {
   const [found] = await db
     .select()
     .from(evaluations)

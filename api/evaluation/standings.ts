@@ -52,8 +52,13 @@ export async function standings(
   db: Db,
   only: { readonly task?: string | null; readonly settingsHash?: string | null } = {},
 ): Promise<Board[]> {
-  const boards = Map.groupBy(await rows(db, only), ({ board }) => `${board.settingsHash} ${board.promptHash}`)
-  const filled = await Promise.all([...boards.values()].map(async (all) => ({ ...all[0]!.board, rows: await rank(db, all) })))
+  const boards = Map.groupBy(
+    await rows(db, only),
+    ({ board }) => `${board.settingsHash} ${board.promptHash}`,
+  )
+  const filled = await Promise.all(
+    [...boards.values()].map(async (all) => ({ ...all[0]!.board, rows: await rank(db, all) })),
+  )
   const most = (board: Board) => Math.max(...board.rows.map((row) => row.n))
   return filled.sort(
     (a, b) =>
@@ -65,14 +70,25 @@ export async function standings(
   )
 }
 
-async function rows(db: Db, only: { task?: string | null; settingsHash?: string | null }): Promise<Row[]> {
+async function rows(
+  db: Db,
+  only: { task?: string | null; settingsHash?: string | null },
+): Promise<Row[]> {
   const found = await db
-    .selectDistinctOn([evaluations.settingsHash, evaluations.promptHash, evaluations.baseModelId, evaluations.adapterId], {
-      evaluation: evaluations,
-      baseModel: { id: baseModels.id, name: baseModels.name },
-      adapter: { id: adapters.id, name: adapters.name, runId: adapters.runId },
-      comparisonId: comparisons.id,
-    })
+    .selectDistinctOn(
+      [
+        evaluations.settingsHash,
+        evaluations.promptHash,
+        evaluations.baseModelId,
+        evaluations.adapterId,
+      ],
+      {
+        evaluation: evaluations,
+        baseModel: { id: baseModels.id, name: baseModels.name },
+        adapter: { id: adapters.id, name: adapters.name, runId: adapters.runId },
+        comparisonId: comparisons.id,
+      },
+    )
     .from(evaluations)
     .innerJoin(baseModels, eq(baseModels.id, evaluations.baseModelId))
     .leftJoin(adapters, eq(adapters.id, evaluations.adapterId))
@@ -85,12 +101,23 @@ async function rows(db: Db, only: { task?: string | null; settingsHash?: string 
       ),
     )
     .orderBy(
-      evaluations.settingsHash, evaluations.promptHash, evaluations.baseModelId, evaluations.adapterId,
-      desc(evaluations.finishedAt), desc(evaluations.id),
+      evaluations.settingsHash,
+      evaluations.promptHash,
+      evaluations.baseModelId,
+      evaluations.adapterId,
+      desc(evaluations.finishedAt),
+      desc(evaluations.id),
     )
-  const means = await db.select().from(scores)
+  const means = await db
+    .select()
+    .from(scores)
     .innerJoin(evaluations, eq(evaluations.id, scores.evaluationId))
-    .where(and(isNotNull(evaluations.finishedAt), only.task == null ? undefined : eq(evaluations.task, only.task)))
+    .where(
+      and(
+        isNotNull(evaluations.finishedAt),
+        only.task == null ? undefined : eq(evaluations.task, only.task),
+      ),
+    )
   const scoreOf = new Map(means.map(({ scores: s }) => [`${s.evaluationId} ${s.metric}`, s]))
 
   return found.flatMap(({ evaluation, baseModel, adapter, comparisonId }) => {
@@ -101,21 +128,41 @@ async function rows(db: Db, only: { task?: string | null; settingsHash?: string 
     if (score === undefined) return []
     const { n, mean, standardError } = score
     const board = { task, title, metric, settings, settingsHash, promptHash }
-    return [{ board, evaluationId: id, runId, baseModel, adapter, comparisonId, n, mean, standardError, finishedAt: finishedAt! }]
+    return [
+      {
+        board,
+        evaluationId: id,
+        runId,
+        baseModel,
+        adapter,
+        comparisonId,
+        n,
+        mean,
+        standardError,
+        finishedAt: finishedAt!,
+      },
+    ]
   })
 }
 
 /** By score; equal scores by age and id, so that the order never depends on the database's mood. */
 const order = (a: Row, b: Row): number =>
-  b.mean - a.mean || a.finishedAt.getTime() - b.finishedAt.getTime() || (a.evaluationId < b.evaluationId ? -1 : 1)
+  b.mean - a.mean ||
+  a.finishedAt.getTime() - b.finishedAt.getTime() ||
+  (a.evaluationId < b.evaluationId ? -1 : 1)
 
 async function rank(db: Db, unordered: readonly Row[]): Promise<Standing[]> {
   const sorted = [...unordered].sort(order)
   const { metric } = sorted[0]!.board
   const versions = new Map(sorted.map((row) => [row.evaluationId, row.finishedAt]))
   const compare = (pairs: readonly Pair[]) => differences(db, metric, pairs, versions)
-  const ranks = await rankGroups(sorted.map((row) => row.evaluationId), compare)
-  const bases = new Map(sorted.filter((row) => row.adapter === null).map((row) => [row.baseModel.id, row.evaluationId]))
+  const ranks = await rankGroups(
+    sorted.map((row) => row.evaluationId),
+    compare,
+  )
+  const bases = new Map(
+    sorted.filter((row) => row.adapter === null).map((row) => [row.baseModel.id, row.evaluationId]),
+  )
   const tuned = sorted.filter((row) => row.adapter !== null && bases.has(row.baseModel.id))
   const toBase = await compare(
     tuned.map((row) => ({ baseline: bases.get(row.baseModel.id)!, candidate: row.evaluationId })),
@@ -164,7 +211,9 @@ export async function rankGroups(
   while (ranks.length < sorted.length) {
     const [leader, ...others] = sorted.slice(ranks.length)
     const against = await compare(others.map((candidate) => ({ baseline: leader!, candidate })))
-    const apart = against.findIndex((difference) => difference !== null && (difference.high < 0 || difference.low > 0))
+    const apart = against.findIndex(
+      (difference) => difference !== null && (difference.high < 0 || difference.low > 0),
+    )
     const size = apart === -1 ? others.length + 1 : apart + 1
     ranks.push(...Array<number>(size).fill(ranks.length + 1))
   }

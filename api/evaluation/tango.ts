@@ -12,7 +12,9 @@ import { z, type Interval } from './confidence.ts'
  */
 export function tango(gained: number, lost: number, n: number): Interval {
   if (n < 1 || gained < 0 || lost < 0 || gained + lost > n) {
-    throw new RangeError(`tango: expected 0 <= gained + lost <= n and n >= 1, got ${gained}, ${lost}, ${n}`)
+    throw new RangeError(
+      `tango: expected 0 <= gained + lost <= n and n >= 1, got ${gained}, ${lost}, ${n}`,
+    )
   }
   const difference = (gained - lost) / n
 
@@ -21,7 +23,10 @@ export function tango(gained: number, lost: number, n: number): Interval {
     const b = (2 * n - gained + lost) * delta - gained - lost
     const c = -lost * delta * (1 - delta)
     const q = (Math.sqrt(Math.max(0, b * b - 8 * n * c)) - b) / (4 * n)
-    return (gained - lost - n * delta) / Math.sqrt(n * Math.max(Number.MIN_VALUE, 2 * q + delta * (1 - delta)))
+    return (
+      (gained - lost - n * delta) /
+      Math.sqrt(n * Math.max(Number.MIN_VALUE, 2 * q + delta * (1 - delta)))
+    )
   }
 
   // The statistic falls as delta rises. Halving an interval of width <= 2 to the last bit takes fewer than 60 steps.

@@ -22,7 +22,8 @@ export type Change = {
 
 /** Changes the status and appends the `status` event. The caller holds the run's lock; `run` is as read under it. */
 export async function advance(tx: Db, run: Run, to: RunStatus, change: Change = {}): Promise<Run> {
-  if (!mayFollow(run.status, to)) throw new Conflict(`run ${run.id} is ${run.status}; it cannot become ${to}`)
+  if (!mayFollow(run.status, to))
+    throw new Conflict(`run ${run.id} is ${run.status}; it cannot become ${to}`)
   const { reason, failure, attempt, maxAttempts, tokenHash, leaseUntil } = change
   const active = to === 'STARTING' || to === 'RUNNING'
   const [next] = await tx
@@ -40,7 +41,13 @@ export async function advance(tx: Db, run: Run, to: RunStatus, change: Change = 
     })
     .where(eq(runs.id, run.id))
     .returning()
-  const body = { from: run.status, to, attempt: next!.attempt, ...(reason && { reason }), ...(failure && { failure }) }
+  const body = {
+    from: run.status,
+    to,
+    attempt: next!.attempt,
+    ...(reason && { reason }),
+    ...(failure && { failure }),
+  }
   await append(tx, next!, [{ source: 'API', type: 'status', body }])
   if (to === 'QUEUED') await tx.execute(ring(queueTopic))
   return next!

@@ -14,9 +14,11 @@ export async function holdAttempt(tx: Db, clear: string): Promise<Run> {
   const token = parseToken(clear)
   if (token === null) throw new Unauthorized('expected an attempt token')
   const [run] = await tx.select().from(runs).where(eq(runs.id, token.runId)).for('update')
-  if (run === undefined || token.attempt > run.attempt) throw new Unauthorized('no such attempt token')
+  if (run === undefined || token.attempt > run.attempt)
+    throw new Unauthorized('no such attempt token')
   if (sameHash(run.tokenHash, token.hash)) return run
-  if (token.attempt === run.attempt && run.tokenHash !== null) throw new Unauthorized('no such attempt token')
+  if (token.attempt === run.attempt && run.tokenHash !== null)
+    throw new Unauthorized('no such attempt token')
   throw stale(run, token.attempt)
 }
 
@@ -29,10 +31,16 @@ export async function holdActiveAttempt(tx: Db, clear: string): Promise<Run> {
 
 /** Every accepted word of a runtime extends its lease. The caller holds the run's lock. */
 export const renew = (tx: Db, run: Pick<Run, 'id'>, seconds: number) =>
-  tx.update(runs).set({ leaseUntil: leaseOf(seconds) }).where(eq(runs.id, run.id))
+  tx
+    .update(runs)
+    .set({ leaseUntil: leaseOf(seconds) })
+    .where(eq(runs.id, run.id))
 
 /** By the database's clock, which all apis share. */
-export const leaseOf = (seconds: number) => sql`clock_timestamp() + make_interval(secs => ${seconds})`
+export const leaseOf = (seconds: number) =>
+  sql`clock_timestamp() + make_interval(secs => ${seconds})`
 
 const stale = (run: Run, attempt: number) =>
-  new Conflict(`attempt ${attempt} no longer has run ${run.id}, which is ${run.status} at attempt ${run.attempt}`)
+  new Conflict(
+    `attempt ${attempt} no longer has run ${run.id}, which is ${run.status} at attempt ${run.attempt}`,
+  )

@@ -9,15 +9,23 @@ const label = /^[\w./:@-]{1,100}$/
 export function parseBatch(text: string): EventBatch {
   let json: unknown
   try {
-    json = JSON.parse(text, (_, value: unknown) => (typeof value === 'string' ? storable(value) : value))
+    json = JSON.parse(text, (_, value: unknown) =>
+      typeof value === 'string' ? storable(value) : value,
+    )
   } catch (cause) {
     throw new InvalidInput([{ path: [], message: `expected JSON: ${(cause as Error).message}` }])
   }
   const parsed = EventBatch.safeParse(json)
   if (!parsed.success) {
-    throw new InvalidInput(parsed.error.issues.slice(0, 20).map(({ path, message }) => ({ path: path.map(String), message })))
+    throw new InvalidInput(
+      parsed.error.issues
+        .slice(0, 20)
+        .map(({ path, message }) => ({ path: path.map(String), message })),
+    )
   }
-  const issues = parsed.data.events.flatMap((event, i) => excesses(event).map((message) => ({ path: ['events', String(i)], message })))
+  const issues = parsed.data.events.flatMap((event, i) =>
+    excesses(event).map((message) => ({ path: ['events', String(i)], message })),
+  )
   if (issues.length > 0) throw new InvalidInput(issues.slice(0, 20))
   return parsed.data
 }
@@ -28,16 +36,21 @@ const storable = (text: string): string => text.toWellFormed().replaceAll('\0', 
 function excesses(event: RunEvent): string[] {
   const found: string[] = []
   const whole = (name: string, value: number | null, low = 0) => {
-    if (value !== null && (value < low || value > largest)) found.push(`${name}: expected ${low} to ${largest}, got ${value}`)
+    if (value !== null && (value < low || value > largest))
+      found.push(`${name}: expected ${low} to ${largest}, got ${value}`)
   }
   const names = (record: Readonly<Record<string, unknown>>, most: number) => {
     const keys = Object.keys(record)
     if (keys.length > most) found.push(`expected at most ${most} names, got ${keys.length}`)
     const wrong = keys.find((key) => !label.test(key))
-    if (wrong !== undefined) found.push(`expected names of letters, digits and ./:@_-, got ${JSON.stringify(wrong.slice(0, 100))}`)
+    if (wrong !== undefined)
+      found.push(
+        `expected names of letters, digits and ./:@_-, got ${JSON.stringify(wrong.slice(0, 100))}`,
+      )
   }
   const text = (name: string, value: string, most: number) => {
-    if (value.length > most) found.push(`${name}: expected at most ${most} characters, got ${value.length}`)
+    if (value.length > most)
+      found.push(`${name}: expected at most ${most} characters, got ${value.length}`)
   }
   const { type, body } = event
   if (type === 'started') {
@@ -50,7 +63,8 @@ function excesses(event: RunEvent): string[] {
   } else if (type === 'checkpoint') whole('step', body.step)
   else if (type === 'adapter') {
     text('sha256', body.sha256, 64)
-    if (body.artifacts.length > 100) found.push(`artifacts: expected at most 100, got ${body.artifacts.length}`)
+    if (body.artifacts.length > 100)
+      found.push(`artifacts: expected at most 100, got ${body.artifacts.length}`)
   } else if (type === 'evaluation' || type === 'evaluated') {
     text('key', body.key, 200)
     whole('documents', body.documents)
@@ -63,7 +77,8 @@ function excesses(event: RunEvent): string[] {
       whole('picked', sample.picked, -1)
       text('hash', sample.hash, 64)
       names(sample.scores, 50)
-      if (Math.max(sample.choices.length, sample.answers.length) > 200) found.push('expected at most 200 choices')
+      if (Math.max(sample.choices.length, sample.answers.length) > 200)
+        found.push('expected at most 200 choices')
     }
   } else if (type === 'finished') names(body.summary, 200)
   else if (type === 'progress') text('unit', body.unit, 100)

@@ -14,9 +14,15 @@ export async function cancelRun(ctx: Context, actor: Actor, id: string): Promise
     const run = await lockRun(tx, id)
     if (run.status === 'CANCELED' || run.cancelRequestedAt !== null) return run
     if (run.status === 'SUCCEEDED' || run.status === 'FAILED') {
-      throw new Conflict(`run ${id} is ${run.status}; only QUEUED, STARTING or RUNNING runs can be canceled`)
+      throw new Conflict(
+        `run ${id} is ${run.status}; only QUEUED, STARTING or RUNNING runs can be canceled`,
+      )
     }
-    const [asked] = await tx.update(runs).set({ cancelRequestedAt: sql`now()` }).where(eq(runs.id, id)).returning()
+    const [asked] = await tx
+      .update(runs)
+      .set({ cancelRequestedAt: sql`now()` })
+      .where(eq(runs.id, id))
+      .returning()
     await append(tx, run, [{ source: 'API', type: 'cancel', body: { accountId: actor.accountId } }])
     if (run.status === 'QUEUED') return advance(tx, asked!, 'CANCELED', { tokenHash: null })
     await tx.execute(ring(queueTopic))

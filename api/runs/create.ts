@@ -12,7 +12,13 @@ import type { Db } from '../database.ts'
 import type { Config } from '../env.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound, type Issue } from '../problem.ts'
 import { append } from './events.ts'
-import { parseEvaluateInput, parseTrainInput, type EvaluateInput, type TaskInput, type TrainInput } from './input.ts'
+import {
+  parseEvaluateInput,
+  parseTrainInput,
+  type EvaluateInput,
+  type TaskInput,
+  type TrainInput,
+} from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
 import type { Run } from './run.ts'
 
@@ -56,12 +62,17 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
 }
 
 /** Scores a base model, or an adapter on the base model that it was trained on. Idempotency as in `createTraining`. */
-export async function createEvaluation(ctx: Context, actor: Actor, input: EvaluateInput): Promise<Run> {
+export async function createEvaluation(
+  ctx: Context,
+  actor: Actor,
+  input: EvaluateInput,
+): Promise<Run> {
   const parsed = parseEvaluateInput(input)
   const asked = request('EVALUATE', parsed)
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
-  const adapter = parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
+  const adapter =
+    parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
   const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
   const [model, evaluate] = await together([
     pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
@@ -82,7 +93,9 @@ export async function createEvaluation(ctx: Context, actor: Actor, input: Evalua
     insertRun(ctx, tx, actor, {
       ...asked,
       spec,
-      name: parsed.name ?? `${adapter?.name ?? model.name}: ${parsed.tasks.map(({ task }) => task).join(', ')}`,
+      name:
+        parsed.name ??
+        `${adapter?.name ?? model.name}: ${parsed.tasks.map(({ task }) => task).join(', ')}`,
       baseModelId: await keepModel(tx, model),
       adapterId: adapter?.id ?? null,
       priority: parsed.priority,
@@ -91,7 +104,11 @@ export async function createEvaluation(ctx: Context, actor: Actor, input: Evalua
   )
 }
 
-export type Asked = { readonly kind: Run['kind']; readonly idempotencyKey: string; readonly inputHash: string }
+export type Asked = {
+  readonly kind: Run['kind']
+  readonly idempotencyKey: string
+  readonly inputHash: string
+}
 
 function request(kind: Run['kind'], input: { readonly idempotencyKey: string }): Asked {
   const { idempotencyKey, ...rest } = input
@@ -99,12 +116,18 @@ function request(kind: Run['kind'], input: { readonly idempotencyKey: string }):
 }
 
 /** The run that this key has already started; Conflict if it was for something else. */
-export async function findByKey(db: Db, { accountId }: Actor, { idempotencyKey, inputHash }: Asked): Promise<Run | null> {
+export async function findByKey(
+  db: Db,
+  { accountId }: Actor,
+  { idempotencyKey, inputHash }: Asked,
+): Promise<Run | null> {
   const mine = and(eq(runs.accountId, accountId), eq(runs.idempotencyKey, idempotencyKey))
   const [run] = await db.select().from(runs).where(mine)
   if (run === undefined) return null
   if (run.inputHash === inputHash) return run
-  throw new Conflict(`idempotency key "${idempotencyKey}" was used for run ${run.id} with other input; use a new key`)
+  throw new Conflict(
+    `idempotency key "${idempotencyKey}" was used for run ${run.id} with other input; use a new key`,
+  )
 }
 
 export type NewRun = Asked & {
@@ -119,27 +142,44 @@ export type NewRun = Asked & {
 }
 
 /** The row, its first event and the dispatchers' bell, in the caller's transaction. */
-export async function insertRun(ctx: Pick<Context, 'config'>, tx: Db, actor: Actor, wanted: NewRun): Promise<Run> {
+export async function insertRun(
+  ctx: Pick<Context, 'config'>,
+  tx: Db,
+  actor: Actor,
+  wanted: NewRun,
+): Promise<Run> {
   const [waiting] = await tx.select({ runs: count() }).from(runs).where(eq(runs.status, 'QUEUED'))
   const { queuedRuns } = ctx.config.limits
-  if (waiting!.runs >= queuedRuns) throw new LimitExceeded(`${waiting!.runs} runs are waiting; at most ${queuedRuns} may`)
+  if (waiting!.runs >= queuedRuns)
+    throw new LimitExceeded(`${waiting!.runs} runs are waiting; at most ${queuedRuns} may`)
   const [run] = await tx
     .insert(runs)
     .values({ accountId: actor.accountId, ...wanted })
     .onConflictDoNothing({ target: [runs.accountId, runs.idempotencyKey] })
     .returning()
   if (run === undefined) return (await findByKey(tx, actor, wanted))!
-  await append(tx, run, [{ source: 'API', type: 'status', body: { from: null, to: 'QUEUED', attempt: 0 } }])
+  await append(tx, run, [
+    { source: 'API', type: 'status', body: { from: null, to: 'QUEUED', attempt: 0 } },
+  ])
   await tx.execute(ring(queueTopic))
   return run
 }
 
-async function pinTasks(config: Config, wanted: readonly TaskInput[], at: readonly string[]): Promise<TaskRef[]> {
+async function pinTasks(
+  config: Config,
+  wanted: readonly TaskInput[],
+  at: readonly string[],
+): Promise<TaskRef[]> {
   const pinned = wanted.map(async ({ task, limit, rows }, i): Promise<TaskRef> => {
     const where = [...at, String(i), 'rows']
     const { path, sha256: rowsSha256 } =
       rows === undefined
-        ? await pinFile(config, await findRows(config, tasks[task].rows, where), where, config.benchmarkRoots)
+        ? await pinFile(
+            config,
+            await findRows(config, tasks[task].rows, where),
+            where,
+            config.benchmarkRoots,
+          )
         : await pinFile(config, rows, where)
     const settings = {
       task,
@@ -158,14 +198,23 @@ async function pinTasks(config: Config, wanted: readonly TaskInput[], at: readon
 async function findRows(config: Config, name: string, at: readonly string[]): Promise<string> {
   for (const root of config.benchmarkRoots) {
     const file = join(root, name)
-    if (await access(file).then(() => true, () => false)) return file
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file
   }
   const message = `expected ${name} in ${config.benchmarkRoots.join(' or ')}; give its path as rows, or set ODDSMITH_BENCHMARKS`
   throw new InvalidInput([{ path: at, message }])
 }
 
 /** The same weights at another place are the same model; where they were seen last is where the next run looks. */
-async function keepModel(tx: Db, { path, name, revision, family, parameters, dtype }: PinnedModel): Promise<string> {
+async function keepModel(
+  tx: Db,
+  { path, name, revision, family, parameters, dtype }: PinnedModel,
+): Promise<string> {
   const [row] = await tx
     .insert(baseModels)
     .values({ path, name, revision, family, parameters, dtype })
@@ -190,9 +239,13 @@ async function findAdapter(db: Db, id: string) {
 }
 
 /** All of them, or one InvalidInput with the issues of all. */
-async function together<T extends readonly unknown[]>(promises: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+async function together<T extends readonly unknown[]>(promises: {
+  [K in keyof T]: Promise<T[K]>
+}): Promise<T> {
   const settled = await Promise.allSettled(promises as readonly Promise<unknown>[])
-  const failed = settled.filter((result) => result.status === 'rejected').map(({ reason }) => reason as unknown)
+  const failed = settled
+    .filter((result) => result.status === 'rejected')
+    .map(({ reason }) => reason as unknown)
   const other = failed.find((reason) => !(reason instanceof InvalidInput))
   if (other !== undefined) throw other
   const issues: Issue[] = (failed as InvalidInput[]).flatMap((problem) => [...problem.issues])

@@ -17,7 +17,11 @@ export type NewEvent = {
 }
 
 /** The caller holds the run's lock. Rings the run's bell when the transaction commits. */
-export async function append(tx: Db, run: Pick<Run, 'id' | 'attempt'>, news: readonly NewEvent[]): Promise<void> {
+export async function append(
+  tx: Db,
+  run: Pick<Run, 'id' | 'attempt'>,
+  news: readonly NewEvent[],
+): Promise<void> {
   if (news.length === 0) return
   const [counter] = await tx
     .update(runs)

@@ -5,7 +5,13 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 
-const Entry = z.object({ size: z.number(), modified: z.number(), changed: z.number(), inode: z.number(), sha256: z.string() })
+const Entry = z.object({
+  size: z.number(),
+  modified: z.number(),
+  changed: z.number(),
+  inode: z.number(),
+  sha256: z.string(),
+})
 type Entry = z.infer<typeof Entry>
 const Entries = z.record(z.string(), Entry)
 
@@ -16,16 +22,24 @@ const opened = new Map<string, Promise<Map<string, Entry>>>()
 let writing: Promise<unknown> = Promise.resolve()
 
 /** Streamed; bytes are counted as read. */
-export async function fingerprint(home: string, path: string): Promise<{ sha256: string; bytes: number }> {
+export async function fingerprint(
+  home: string,
+  path: string,
+): Promise<{ sha256: string; bytes: number }> {
   const file = join(home, 'fingerprints.json')
   const known = await load(file)
   const { size, mtimeMs: modified, ctimeMs: changed, ino: inode } = await stat(path)
   const before = known.get(path)
-  const same = before?.size === size && before.modified === modified && before.changed === changed && before.inode === inode
+  const same =
+    before?.size === size &&
+    before.modified === modified &&
+    before.changed === changed &&
+    before.inode === inode
   if (before !== undefined && same) return { sha256: before.sha256, bytes: size }
 
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Buffer)
   const sha256 = hash.digest('hex')
   if (Date.now() - Math.max(modified, changed) > settled) {
     known.set(path, { size, modified, changed, inode, sha256 })

@@ -25,9 +25,13 @@ export async function ingest(
   const { leaseSeconds } = ctx.config
   const { answer, pruned } = await ctx.db.transaction(async (tx) => {
     let run = await holdAttempt(tx, token)
-    const news = batch.events.filter(({ seq }) => seq > run.runtimeSeq).sort((a, b) => a.seq - b.seq)
+    const news = batch.events
+      .filter(({ seq }) => seq > run.runtimeSeq)
+      .sort((a, b) => a.seq - b.seq)
     if (!isActive(run) && (news.length > 0 || batch.events.length === 0)) {
-      throw new Conflict(`run ${run.id} is ${run.status}; attempt ${run.attempt} has nothing more to say`)
+      throw new Conflict(
+        `run ${run.id} is ${run.status}; attempt ${run.attempt} has nothing more to say`,
+      )
     }
     const step: Step = { tx, nonFinite: null, pruned: [] }
     let last = run.runtimeSeq
@@ -37,9 +41,11 @@ export async function ingest(
     for (const event of news) {
       // A seq occurs once: a batch that repeats one within itself repeats nothing.
       if (event.seq === last) continue
-      if (!isActive(run)) throw new Conflict(`run ${run.id}: event ${event.seq} comes after the attempt's last`)
+      if (!isActive(run))
+        throw new Conflict(`run ${run.id}: event ${event.seq} comes after the attempt's last`)
       last = event.seq
-      if (run.status === 'STARTING' && !endings.has(event.type)) run = await advance(tx, run, 'RUNNING')
+      if (run.status === 'STARTING' && !endings.has(event.type))
+        run = await advance(tx, run, 'RUNNING')
       unwritten.push(toStore(event))
       await record(step, run, event)
       if (!endings.has(event.type)) continue
@@ -52,7 +58,8 @@ export async function ingest(
       await append(tx, run, [{ source: 'API', type: 'log', body: { level: 'error', message } }])
       run = await lose(tx, run, { code: 'NON_FINITE', message, final: true, said: true })
     }
-    if (last > run.runtimeSeq) await tx.update(runs).set({ runtimeSeq: last }).where(eq(runs.id, run.id))
+    if (last > run.runtimeSeq)
+      await tx.update(runs).set({ runtimeSeq: last }).where(eq(runs.id, run.id))
     if (isActive(run)) await renew(tx, run, leaseSeconds)
     const cancel = run.cancelRequestedAt !== null || step.nonFinite !== null
     return { answer: { acknowledged: last, leaseSeconds, cancel }, pruned: step.pruned }
@@ -65,12 +72,20 @@ const endings: ReadonlySet<RunEvent['type']> = new Set(['finished', 'failed', 'i
 
 /** Samples have their own table: the event only counts them. */
 function toStore(event: RunEvent): NewEvent {
-  const body = event.type === 'samples' ? { key: event.body.key, count: event.body.samples.length } : event.body
+  const body =
+    event.type === 'samples'
+      ? { key: event.body.key, count: event.body.samples.length }
+      : event.body
   return { source: 'RUNTIME', seq: event.seq, type: event.type, at: new Date(event.at), body }
 }
 
 async function end(tx: Db, run: Run, event: RunEvent): Promise<Run> {
-  if (event.type === 'finished') return advance(tx, run.status === 'STARTING' ? await advance(tx, run, 'RUNNING') : run, 'SUCCEEDED')
+  if (event.type === 'finished')
+    return advance(
+      tx,
+      run.status === 'STARTING' ? await advance(tx, run, 'RUNNING') : run,
+      'SUCCEEDED',
+    )
   if (event.type === 'failed') {
     const { code, message } = event.body
     return lose(tx, run, { code, message, final: code !== 'ENGINE', said: true })

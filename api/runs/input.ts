@@ -5,7 +5,9 @@ import { taskNames, type TaskName } from '#schema/tasks.ts'
 import { InvalidInput } from '../problem.ts'
 
 const TaskInput = z.strictObject({
-  task: z.enum(taskNames as [TaskName, ...TaskName[]], { error: ({ input }) => `expected one of ${taskNames.join(', ')}, got "${String(input)}"` }),
+  task: z.enum(taskNames as [TaskName, ...TaskName[]], {
+    error: ({ input }) => `expected one of ${taskNames.join(', ')}, got "${String(input)}"`,
+  }),
   /** First rows only. */
   limit: z.number().int().positive().max(10_000_000).optional(),
   /** The task's rows file; by default it is looked for under the benchmark roots. */
@@ -16,7 +18,9 @@ export type TaskInput = z.infer<typeof TaskInput>
 const Tasks = z
   .array(TaskInput)
   .max(50)
-  .refine((tasks) => new Set(tasks.map(({ task }) => task)).size === tasks.length, { error: 'expected each task once' })
+  .refine((tasks) => new Set(tasks.map(({ task }) => task)).size === tasks.length, {
+    error: 'expected each task once',
+  })
 
 const common = {
   idempotencyKey: z.string().min(1).max(200),
@@ -65,7 +69,9 @@ export const parseEvaluateInput = (input: EvaluateInput) => parse(EvaluateSchema
 function parse<T>(schema: z.ZodType<T>, input: unknown): T {
   const parsed = schema.safeParse(withoutNulls(input))
   if (parsed.success) return parsed.data
-  throw new InvalidInput(parsed.error.issues.map(({ path, message }) => ({ path: path.map(String), message })))
+  throw new InvalidInput(
+    parsed.error.issues.map(({ path, message }) => ({ path: path.map(String), message })),
+  )
 }
 
 function withoutNulls(value: unknown): unknown {

@@ -10,7 +10,8 @@ import type { Run } from './run.ts'
 
 /** Every score that the run's spec asks for. `key` is `<subject>:<task>`. */
 export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
-  const subjects: Subject[] = spec.kind === 'TRAIN' ? ['BASE', 'ADAPTER'] : [spec.adapter === null ? 'BASE' : 'ADAPTER']
+  const subjects: Subject[] =
+    spec.kind === 'TRAIN' ? ['BASE', 'ADAPTER'] : [spec.adapter === null ? 'BASE' : 'ADAPTER']
   return spec.evaluate.flatMap(({ settings, rows }) =>
     subjects.map((subject) => ({ key: `${subject}:${settings.task}`, subject, settings, rows })),
   )
@@ -18,7 +19,10 @@ export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
 
 /** The adapter row that a run's ADAPTER orders score: made by this run, or named by its spec. */
 export async function adapterOf(db: Db, run: Run): Promise<typeof adapters.$inferSelect | null> {
-  const mine = run.spec.kind === 'TRAIN' ? eq(adapters.runId, run.id) : eq(adapters.id, run.adapterId ?? run.id)
+  const mine =
+    run.spec.kind === 'TRAIN'
+      ? eq(adapters.runId, run.id)
+      : eq(adapters.id, run.adapterId ?? run.id)
   const [adapter] = await db.select().from(adapters).where(mine)
   return adapter ?? null
 }
@@ -31,11 +35,21 @@ export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
     const [mine] = await db
       .select({ id: evaluations.id })
       .from(evaluations)
-      .where(and(eq(evaluations.runId, run.id), eq(evaluations.key, order.key), isNotNull(evaluations.finishedAt)))
+      .where(
+        and(
+          eq(evaluations.runId, run.id),
+          eq(evaluations.key, order.key),
+          isNotNull(evaluations.finishedAt),
+        ),
+      )
     if (mine !== undefined) continue
     const adapterId = order.subject === 'BASE' ? null : (adapter?.id ?? null)
     const known = order.subject === 'BASE' || adapterId !== null
-    const wanted = { baseModelId: run.baseModelId, adapterId, settingsHash: settingsHash(order.settings) }
+    const wanted = {
+      baseModelId: run.baseModelId,
+      adapterId,
+      settingsHash: settingsHash(order.settings),
+    }
     if (known && (await reusable(db, wanted)) !== null) continue
     open.push(order)
   }
@@ -45,7 +59,10 @@ export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
 export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): Promise<Job> {
   const { db, config } = ctx
   const adapter = await adapterOf(db, run)
-  const spec = { ...run.spec, engine: { ...run.spec.engine, threads: run.spec.engine.threads ?? config.threads } }
+  const spec = {
+    ...run.spec,
+    engine: { ...run.spec.engine, threads: run.spec.engine.threads ?? config.threads },
+  }
   return {
     runId: run.id,
     attempt: run.attempt,
@@ -62,11 +79,16 @@ async function newestCheckpoint(db: Db, runId: string): Promise<ArtifactRef | nu
   const said = await db
     .select({ body: events.body })
     .from(events)
-    .where(and(eq(events.runId, runId), eq(events.source, 'RUNTIME'), eq(events.type, 'checkpoint')))
+    .where(
+      and(eq(events.runId, runId), eq(events.source, 'RUNTIME'), eq(events.type, 'checkpoint')),
+    )
     .orderBy(desc(events.cursor))
     .limit(2)
   for (const { body } of said) {
-    const [row] = await db.select().from(artifacts).where(eq(artifacts.id, body['artifact'] as string))
+    const [row] = await db
+      .select()
+      .from(artifacts)
+      .where(eq(artifacts.id, body['artifact'] as string))
     if (row !== undefined) return toRef(row)
   }
   return null
@@ -81,9 +103,23 @@ async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
     .limit(1)
   if (said === undefined) return []
   const ids = said.body['artifacts'] as string[]
-  return (await db.select().from(artifacts).where(inArray(artifacts.id, ids)).orderBy(asc(artifacts.name))).map(toRef)
+  return (
+    await db.select().from(artifacts).where(inArray(artifacts.id, ids)).orderBy(asc(artifacts.name))
+  ).map(toRef)
 }
 
-export const toRef = ({ id, kind, name, sha256, bytes, step }: typeof artifacts.$inferSelect): ArtifactRef => ({
-  id, kind, name, sha256, bytes, step,
+export const toRef = ({
+  id,
+  kind,
+  name,
+  sha256,
+  bytes,
+  step,
+}: typeof artifacts.$inferSelect): ArtifactRef => ({
+  id,
+  kind,
+  name,
+  sha256,
+  bytes,
+  step,
 })

@@ -19,8 +19,10 @@ export async function lose(tx: Db, run: Run, loss: Loss): Promise<Run> {
   const { code, message } = loss
   const cut = loss.said ? {} : { tokenHash: null }
   if (run.cancelRequestedAt !== null) return advance(tx, run, 'CANCELED', cut)
-  if (loss.uncounted) return advance(tx, run, 'QUEUED', { ...cut, reason: message, maxAttempts: run.maxAttempts + 1 })
+  if (loss.uncounted)
+    return advance(tx, run, 'QUEUED', { ...cut, reason: message, maxAttempts: run.maxAttempts + 1 })
   const failure = { code, message }
-  if (!loss.final && run.attempt < run.maxAttempts) return advance(tx, run, 'QUEUED', { ...cut, reason: message, failure })
+  if (!loss.final && run.attempt < run.maxAttempts)
+    return advance(tx, run, 'QUEUED', { ...cut, reason: message, failure })
   return advance(tx, run, 'FAILED', { ...cut, failure })
 }

@@ -15,20 +15,26 @@ export async function insideRoots(
 ): Promise<string> {
   const wrong = (message: string) => new InvalidInput([{ path: at, message }])
   const allowed = `a ${kind} inside ${roots.join(' or ')}`
-  if (path === '' || path.includes('\0')) throw wrong(`expected ${allowed}, got ${JSON.stringify(path)}`)
+  if (path === '' || path.includes('\0'))
+    throw wrong(`expected ${allowed}, got ${JSON.stringify(path)}`)
   const named = resolve(path)
   const real = await realRoots(roots)
-  if (![...roots, ...real].some((root) => contains(root, named))) throw wrong(`expected ${allowed}, got ${path}`)
+  if (![...roots, ...real].some((root) => contains(root, named)))
+    throw wrong(`expected ${allowed}, got ${path}`)
   const found = await realpath(named).catch(() => null)
   if (found === null) throw wrong(`expected ${allowed}; there is no ${path}`)
-  if (!real.some((root) => contains(root, found))) throw wrong(`expected ${allowed}; ${path} is a link that leads out of it`)
+  if (!real.some((root) => contains(root, found)))
+    throw wrong(`expected ${allowed}; ${path} is a link that leads out of it`)
   const stats = await stat(found)
-  if (kind === 'file' ? !stats.isFile() : !stats.isDirectory()) throw wrong(`expected ${allowed}; ${path} is not a ${kind}`)
+  if (kind === 'file' ? !stats.isFile() : !stats.isDirectory())
+    throw wrong(`expected ${allowed}; ${path} is not a ${kind}`)
   return found
 }
 
 const realRoots = async (roots: readonly string[]): Promise<string[]> =>
-  (await Promise.all(roots.map((root) => realpath(root).catch(() => null)))).filter((root) => root !== null)
+  (await Promise.all(roots.map((root) => realpath(root).catch(() => null)))).filter(
+    (root) => root !== null,
+  )
 
 function contains(root: string, path: string): boolean {
   const inner = relative(root, path)

@@ -20,7 +20,12 @@ export type PinnedModel = {
   readonly dtype: string
 }
 
-export type PinnedFile = { readonly path: string; readonly name: string; readonly sha256: string; readonly bytes: number }
+export type PinnedFile = {
+  readonly path: string
+  readonly name: string
+  readonly sha256: string
+  readonly bytes: number
+}
 
 /** Files that change what a model computes or how text becomes tokens. */
 const meaningful = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
@@ -29,21 +34,32 @@ const meaningful = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'c
  * A directory in Hugging Face layout. The revision is the sha256 over `<file name> <sha256>` lines, sorted by name, of
  * config, tokenizer, chat template and weights: it does not change when the directory moves.
  */
-export async function pinModel(config: Config, path: string, at: readonly string[]): Promise<PinnedModel> {
+export async function pinModel(
+  config: Config,
+  path: string,
+  at: readonly string[],
+): Promise<PinnedModel> {
   const directory = await insideRoots(config.roots, path, 'directory', at)
-  const wrong = (message: string) => new InvalidInput([{ path: at, message: `${directory}: ${message}` }])
+  const wrong = (message: string) =>
+    new InvalidInput([{ path: at, message: `${directory}: ${message}` }])
   const listed = (await readdir(directory)).sort()
   const weights = listed.filter((name) => name.endsWith('.safetensors'))
   const names = listed.filter(
-    (name) => meaningful.includes(name) || name.endsWith('.safetensors') || name.endsWith('.safetensors.index.json'),
+    (name) =>
+      meaningful.includes(name) ||
+      name.endsWith('.safetensors') ||
+      name.endsWith('.safetensors.index.json'),
   )
   for (const needed of ['config.json', 'tokenizer.json']) {
-    if (!names.includes(needed)) throw wrong(`expected a model in Hugging Face layout; there is no ${needed}`)
+    if (!names.includes(needed))
+      throw wrong(`expected a model in Hugging Face layout; there is no ${needed}`)
   }
-  if (weights.length === 0) throw wrong('expected a model in Hugging Face layout; there is no .safetensors file')
+  if (weights.length === 0)
+    throw wrong('expected a model in Hugging Face layout; there is no .safetensors file')
   // The Hub's cache keeps links to blobs: each must stay inside the roots as well.
   const files = new Map<string, string>()
-  for (const name of names) files.set(name, await insideRoots(config.roots, join(directory, name), 'file', at))
+  for (const name of names)
+    files.set(name, await insideRoots(config.roots, join(directory, name), 'file', at))
 
   const family = await familyOf(files.get('config.json')!, wrong)
   const totals = new Map<string, number>()
@@ -54,8 +70,12 @@ export async function pinModel(config: Config, path: string, at: readonly string
     for (const [dtype, count] of counts) totals.set(dtype, (totals.get(dtype) ?? 0) + count)
   }
   const lines: string[] = []
-  for (const [name, file] of files) lines.push(`${name} ${(await fingerprint(config.home, file)).sha256}\n`)
-  const [dtype] = [...totals].reduce((most, other) => (other[1] > most[1] ? other : most), ['none', 0])
+  for (const [name, file] of files)
+    lines.push(`${name} ${(await fingerprint(config.home, file)).sha256}\n`)
+  const [dtype] = [...totals].reduce(
+    (most, other) => (other[1] > most[1] ? other : most),
+    ['none', 0],
+  )
   return {
     path: directory,
     name: basename(directory),
@@ -66,7 +86,12 @@ export async function pinModel(config: Config, path: string, at: readonly string
   }
 }
 
-export async function pinFile(config: Config, path: string, at: readonly string[], roots = config.roots): Promise<PinnedFile> {
+export async function pinFile(
+  config: Config,
+  path: string,
+  at: readonly string[],
+  roots = config.roots,
+): Promise<PinnedFile> {
   const file = await insideRoots(roots, path, 'file', at)
   return { path: file, name: basename(file), ...(await fingerprint(config.home, file)) }
 }
@@ -74,16 +99,23 @@ export async function pinFile(config: Config, path: string, at: readonly string[
 const ModelConfig = z.looseObject({ model_type: z.string() })
 
 async function familyOf(file: string, wrong: (message: string) => InvalidInput): Promise<Family> {
-  const parsed = await readFile(file, 'utf8').then((text) => ModelConfig.safeParse(JSON.parse(text))).catch(() => null)
+  const parsed = await readFile(file, 'utf8')
+    .then((text) => ModelConfig.safeParse(JSON.parse(text)))
+    .catch(() => null)
   if (!parsed?.success) throw wrong('config.json: expected a JSON object with model_type')
   const { model_type } = parsed.data
   if (!isFamily(model_type)) {
-    throw wrong(`config.json: expected model_type ${Object.keys(families).join(' or ')}, got "${model_type}"`)
+    throw wrong(
+      `config.json: expected model_type ${Object.keys(families).join(' or ')}, got "${model_type}"`,
+    )
   }
   return model_type
 }
 
-const Header = z.record(z.string(), z.looseObject({ dtype: z.string().optional(), shape: z.array(z.number()).optional() }))
+const Header = z.record(
+  z.string(),
+  z.looseObject({ dtype: z.string().optional(), shape: z.array(z.number()).optional() }),
+)
 
 /** Elements by dtype, from the header alone: 8 bytes of little-endian length, then JSON. */
 async function countParameters(file: string): Promise<Map<string, number>> {
@@ -92,7 +124,8 @@ async function countParameters(file: string): Promise<Map<string, number>> {
     const start = await handle.read(Buffer.alloc(8), 0, 8, 0)
     const { size } = await handle.stat()
     const length = start.bytesRead === 8 ? Number(start.buffer.readBigUInt64LE()) : Infinity
-    if (length > Math.min(size - 8, 100 << 20)) throw new Error(`expected a safetensors header, got a file of ${size} bytes`)
+    if (length > Math.min(size - 8, 100 << 20))
+      throw new Error(`expected a safetensors header, got a file of ${size} bytes`)
     const { buffer } = await handle.read(Buffer.alloc(length), 0, length, 8)
     const header = Header.parse(JSON.parse(buffer.toString('utf8')))
     const counts = new Map<string, number>()
@@ -102,7 +135,8 @@ async function countParameters(file: string): Promise<Map<string, number>> {
     }
     return counts
   } catch (cause) {
-    if (cause instanceof z.ZodError || cause instanceof SyntaxError) throw new Error('expected a safetensors header in JSON', { cause })
+    if (cause instanceof z.ZodError || cause instanceof SyntaxError)
+      throw new Error('expected a safetensors header in JSON', { cause })
     throw cause
   } finally {
     await handle.close()

@@ -19,7 +19,9 @@ export type Step = {
   readonly pruned: { readonly id: string; readonly runId: string }[]
 }
 
-type Recorders = { readonly [T in RunEvent['type']]?: (step: Step, run: Run, body: EventBody<T>) => Promise<unknown> }
+type Recorders = {
+  readonly [T in RunEvent['type']]?: (step: Step, run: Run, body: EventBody<T>) => Promise<unknown>
+}
 
 const recorders: Recorders = {
   started: ({ tx }, run, { resumedFromStep }) => forgetRepeated(tx, run, resumedFromStep),
@@ -31,49 +33,75 @@ const recorders: Recorders = {
   evaluated: async ({ tx }, run, { key, documents }) => {
     const evaluation = await openEvaluation(tx, run, key)
     if (evaluation.documents !== documents) {
-      throw wrong(key, `expected the ${evaluation.documents} documents that were announced, got ${documents}`)
+      throw wrong(
+        key,
+        `expected the ${evaluation.documents} documents that were announced, got ${documents}`,
+      )
     }
     await finishEvaluation(tx, evaluation.id)
   },
   finished: async ({ tx }, run) => {
-    if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) === null) throw wrong(run.id, 'finished without an adapter')
+    if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) === null)
+      throw wrong(run.id, 'finished without an adapter')
     const open = await openOrders(tx, run)
-    if (open.length > 0) throw wrong(run.id, `finished without ${open.map(({ key }) => key).join(', ')}`)
+    if (open.length > 0)
+      throw wrong(run.id, `finished without ${open.map(({ key }) => key).join(', ')}`)
     if (run.spec.kind === 'TRAIN' && run.spec.evaluate.length > 0) await compareRun(tx, run.id)
   },
 }
 
 /** InvalidInput where the event contradicts the run: nothing of its post is stored then. */
-export async function record<T extends RunEvent['type']>(step: Step, run: Run, event: Extract<RunEvent, { type: T }>): Promise<void> {
+export async function record<T extends RunEvent['type']>(
+  step: Step,
+  run: Run,
+  event: Extract<RunEvent, { type: T }>,
+): Promise<void> {
   // The table's key and the body's type are of one event; TypeScript does not follow that through a union.
-  const recorder = recorders[event.type] as ((step: Step, run: Run, body: unknown) => Promise<unknown>) | undefined
+  const recorder = recorders[event.type] as
+    | ((step: Step, run: Run, body: unknown) => Promise<unknown>)
+    | undefined
   await recorder?.(step, run, event.body)
 }
 
-const wrong = (what: string, message: string) => new InvalidInput([{ path: ['events'], message: `${what}: ${message}` }])
+const wrong = (what: string, message: string) =>
+  new InvalidInput([{ path: ['events'], message: `${what}: ${message}` }])
 
 /** An attempt says every step after its checkpoint again; once the adapter is there, no training step is repeated. */
 async function forgetRepeated(tx: Db, run: Run, resumedFromStep: number | null): Promise<void> {
   if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) !== null) return
-  await tx.delete(metrics).where(and(eq(metrics.runId, run.id), gt(metrics.step, resumedFromStep ?? -1)))
+  await tx
+    .delete(metrics)
+    .where(and(eq(metrics.runId, run.id), gt(metrics.step, resumedFromStep ?? -1)))
 }
 
 async function recordMetrics(step: Step, run: Run, body: EventBody<'metrics'>): Promise<void> {
-  const points = Object.entries(body.values).map(([name, value]) => ({ runId: run.id, step: body.step, name, value }))
+  const points = Object.entries(body.values).map(([name, value]) => ({
+    runId: run.id,
+    step: body.step,
+    name,
+    value,
+  }))
   if (points.length === 0) return
   const lost = points.filter(({ value }) => value === null).map(({ name }) => name)
   if (lost.length > 0) step.nonFinite ??= `step ${body.step}: ${lost.join(', ')} became non-finite`
   await step.tx
     .insert(metrics)
     .values(points)
-    .onConflictDoUpdate({ target: [metrics.runId, metrics.name, metrics.step], set: { value: sql`excluded.value` } })
+    .onConflictDoUpdate({
+      target: [metrics.runId, metrics.name, metrics.step],
+      set: { value: sql`excluded.value` },
+    })
 }
 
 /**
  * The one that was named and the one before it stay, in case the last was written while something went wrong. So do those
  * stored since: a quick runtime uploads several before the post that names the first.
  */
-async function recordCheckpoint({ tx, pruned }: Step, run: Run, body: EventBody<'checkpoint'>): Promise<void> {
+async function recordCheckpoint(
+  { tx, pruned }: Step,
+  run: Run,
+  body: EventBody<'checkpoint'>,
+): Promise<void> {
   await expectArtifacts(tx, run, 'CHECKPOINT', [body.artifact])
   const stored = await tx
     .select({ id: artifacts.id, runId: artifacts.runId })
@@ -82,7 +110,12 @@ async function recordCheckpoint({ tx, pruned }: Step, run: Run, body: EventBody<
     .orderBy(desc(artifacts.createdAt), desc(artifacts.step))
   const old = stored.slice(stored.findIndex(({ id }) => id === body.artifact) + 2)
   if (old.length === 0) return
-  await tx.delete(artifacts).where(inArray(artifacts.id, old.map(({ id }) => id)))
+  await tx.delete(artifacts).where(
+    inArray(
+      artifacts.id,
+      old.map(({ id }) => id),
+    ),
+  )
   pruned.push(...old)
 }
 
@@ -93,22 +126,51 @@ async function recordAdapter({ tx }: Step, run: Run, body: EventBody<'adapter'>)
   const made = { sha256: body.sha256, parameters: body.parameters }
   await tx
     .insert(adapters)
-    .values({ ...made, runId: run.id, name: run.name, baseModelId: run.baseModelId, r, alpha, targetModules })
+    .values({
+      ...made,
+      runId: run.id,
+      name: run.name,
+      baseModelId: run.baseModelId,
+      r,
+      alpha,
+      targetModules,
+    })
     .onConflictDoUpdate({ target: adapters.runId, set: made })
 }
 
-async function expectArtifacts(tx: Db, run: Run, kind: 'ADAPTER' | 'CHECKPOINT', ids: readonly string[]): Promise<void> {
-  const mine = and(eq(artifacts.runId, run.id), eq(artifacts.kind, kind), inArray(artifacts.id, [...ids]))
+async function expectArtifacts(
+  tx: Db,
+  run: Run,
+  kind: 'ADAPTER' | 'CHECKPOINT',
+  ids: readonly string[],
+): Promise<void> {
+  const mine = and(
+    eq(artifacts.runId, run.id),
+    eq(artifacts.kind, kind),
+    inArray(artifacts.id, [...ids]),
+  )
   const [found] = await tx.select({ n: count() }).from(artifacts).where(mine)
-  if (found!.n !== new Set(ids).size) throw wrong(ids.join(', '), `expected stored ${kind} artifacts of run ${run.id}`)
+  if (found!.n !== new Set(ids).size)
+    throw wrong(ids.join(', '), `expected stored ${kind} artifacts of run ${run.id}`)
 }
 
 /** An attempt that starts an evaluation again says all its samples again. */
-async function recordEvaluation({ tx }: Step, run: Run, body: EventBody<'evaluation'>): Promise<void> {
+async function recordEvaluation(
+  { tx }: Step,
+  run: Run,
+  body: EventBody<'evaluation'>,
+): Promise<void> {
   const order = orders(run).find(({ key }) => key === body.key)
-  if (order === undefined) throw wrong(body.key, `expected one of ${orders(run).map(({ key }) => key).join(', ')}`)
+  if (order === undefined)
+    throw wrong(
+      body.key,
+      `expected one of ${orders(run)
+        .map(({ key }) => key)
+        .join(', ')}`,
+    )
   const adapter = order.subject === 'ADAPTER' ? await adapterOf(tx, run) : null
-  if (order.subject === 'ADAPTER' && adapter === null) throw wrong(body.key, 'there is no adapter yet')
+  if (order.subject === 'ADAPTER' && adapter === null)
+    throw wrong(body.key, 'there is no adapter yet')
   const said = { promptHash: body.promptHash, documents: body.documents, finishedAt: null }
   const [evaluation] = await tx
     .insert(evaluations)
@@ -131,7 +193,9 @@ async function recordEvaluation({ tx }: Step, run: Run, body: EventBody<'evaluat
 async function recordSamples({ tx }: Step, run: Run, body: EventBody<'samples'>): Promise<void> {
   const evaluation = await openEvaluation(tx, run, body.key)
   // The last one counts where a document is named twice: one statement may not touch a row twice.
-  const rows = new Map(body.samples.map((sample) => [sample.document, { evaluationId: evaluation.id, ...sample }]))
+  const rows = new Map(
+    body.samples.map((sample) => [sample.document, { evaluationId: evaluation.id, ...sample }]),
+  )
   if (rows.size === 0) return
   const names = ['hash', 'gold', 'picked', 'choices', 'scores', 'question', 'answers'] as const
   const set = Object.fromEntries(names.map((name) => [name, sql.raw(`excluded.${name}`)]))
@@ -142,7 +206,10 @@ async function recordSamples({ tx }: Step, run: Run, body: EventBody<'samples'>)
 }
 
 async function openEvaluation(tx: Db, run: Run, key: string) {
-  const [evaluation] = await tx.select().from(evaluations).where(and(eq(evaluations.runId, run.id), eq(evaluations.key, key)))
+  const [evaluation] = await tx
+    .select()
+    .from(evaluations)
+    .where(and(eq(evaluations.runId, run.id), eq(evaluations.key, key)))
   if (evaluation === undefined) throw wrong(key, 'no evaluation of this key has begun')
   if (evaluation.finishedAt !== null) throw wrong(key, 'this evaluation is finished')
   return evaluation

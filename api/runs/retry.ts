@@ -11,10 +11,18 @@ import type { Run } from './run.ts'
 export type RetryInput = { readonly id: string; readonly idempotencyKey: string }
 
 /** Conflict unless the run FAILED or was CANCELED, and where its model or data have changed since. */
-export async function retryRun(ctx: Context, actor: Actor, { id, idempotencyKey }: RetryInput): Promise<Run> {
+export async function retryRun(
+  ctx: Context,
+  actor: Actor,
+  { id, idempotencyKey }: RetryInput,
+): Promise<Run> {
   const [old] = await ctx.db.select().from(runs).where(eq(runs.id, id))
   if (old === undefined) throw new NotFound(`no run ${id}`)
-  const asked: Asked = { kind: old.kind, idempotencyKey, inputHash: sha256(canonical({ retryOf: id })) }
+  const asked: Asked = {
+    kind: old.kind,
+    idempotencyKey,
+    inputHash: sha256(canonical({ retryOf: id })),
+  }
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
   if (old.status !== 'FAILED' && old.status !== 'CANCELED') {
@@ -26,13 +34,21 @@ export async function retryRun(ctx: Context, actor: Actor, { id, idempotencyKey 
   return ctx.db.transaction((tx) =>
     insertRun(ctx, tx, actor, {
       ...asked,
-      name, spec, baseModelId, datasetId, adapterId, priority, maxAttempts, retryOf: id,
+      name,
+      spec,
+      baseModelId,
+      datasetId,
+      adapterId,
+      priority,
+      maxAttempts,
+      retryOf: id,
     }),
   )
 }
 
 async function expectUnchanged({ config }: Context, { id, spec }: Run): Promise<void> {
-  const changed = (path: string) => new Conflict(`run ${id}: ${path} has changed since; start a new run`)
+  const changed = (path: string) =>
+    new Conflict(`run ${id}: ${path} has changed since; start a new run`)
   const model = await pinModel(config, spec.model.path, ['model', 'path'])
   if (model.revision !== spec.model.revision) throw changed(spec.model.path)
   if (spec.kind === 'TRAIN') {

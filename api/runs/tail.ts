@@ -25,7 +25,10 @@ export async function* tail(
   try {
     while (signal?.aborted !== true) {
       // The status is read before the events: if it is terminal here, its event is among them.
-      const [run] = await ctx.db.select({ status: runs.status }).from(runs).where(eq(runs.id, runId))
+      const [run] = await ctx.db
+        .select({ status: runs.status })
+        .from(runs)
+        .where(eq(runs.id, runId))
       if (run === undefined) throw new NotFound(`no run ${runId}`)
       const news = await ctx.db
         .select()

@@ -3,7 +3,8 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 export type Token = { readonly runId: string; readonly attempt: number; readonly hash: string }
 
-const shape = /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(\d{1,6})-[\w-]{43}$/
+const shape =
+  /^([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.(\d{1,6})-[\w-]{43}$/
 
 export const hashToken = (clear: string): string => createHash('sha256').update(clear).digest('hex')
 
@@ -13,7 +14,9 @@ export const makeToken = (runId: string, attempt: number): string =>
 /** Null for anything that never was a token. */
 export function parseToken(clear: string): Token | null {
   const match = shape.exec(clear)
-  return match === null ? null : { runId: match[1]!, attempt: Number(match[2]), hash: hashToken(clear) }
+  return match === null
+    ? null
+    : { runId: match[1]!, attempt: Number(match[2]), hash: hashToken(clear) }
 }
 
 /** In constant time: how much of a hash agrees is nobody's business. */

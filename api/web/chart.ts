@@ -24,22 +24,38 @@ export function chart({ name, train, held, steps }: Chart): Html {
   const smooth = isNoisy(train) ? smoothed(train) : train
   const last = (points: readonly Point[]) => points.at(-1)
   return html`<figure class="chart card">
-<figcaption><b>${name}</b><span>${last(smooth) && html`<i class="legend"></i>${brief(last(smooth)!.value)}`}
-${last(held) && html`&ensp;<i class="legend held"></i>held out ${brief(last(held)!.value)}`}</span></figcaption>
-<div class="plot">
-<svg aria-hidden="true">${y.ticks.map((tick) => html`<text x="88%" y="${place(y, tick, true)}" dy="3.5" text-anchor="end">${label(tick, y)}</text>`)}</svg>
-<svg role="img" aria-label="${describe(name, train, held)}">
-${y.ticks.map((tick) => html`<line class="${Math.abs(tick) < 1e-12 ? 'grid zero' : 'grid'}" x1="0" x2="100%" y1="${place(y, tick, true)}" y2="${place(y, tick, true)}"/>`)}
-<svg width="100%" height="100%" viewBox="0 0 ${square} ${square}" preserveAspectRatio="none">
-${smooth !== train && html`<polyline class="raw" points="${path(train, end, y)}"/>`}
-${smooth.length > 1 && html`<polyline class="line" points="${path(smooth, end, y)}"/>`}
-${held.length > 1 && html`<polyline class="held" points="${path(held, end, y)}"/>`}
-${train.length === 1 && html`<path class="dots train" d="${dots(train, end, y)}"/>`}
-${held.length > 0 && html`<path class="dots" d="${dots(held, end, y)}"/>`}
-</svg></svg>
-<span></span>
-<svg aria-hidden="true">${x.ticks.filter((tick) => tick <= end.high).map((tick, i, all) => html`<text x="${place(end, tick)}" y="13" text-anchor="${i === 0 ? 'start' : tick > end.high * 0.94 ? 'end' : 'middle'}">${i === 0 && all.length > 1 ? '0' : label(tick, x)}${i === 0 ? ' step' : ''}</text>`)}</svg>
-</div></figure>`
+    <figcaption>
+      <b>${name}</b
+      ><span
+        >${last(smooth) && html`<i class="legend"></i>${brief(last(smooth)!.value)}`}
+        ${last(held) && html`&ensp;<i class="legend held"></i>held out ${brief(last(held)!.value)}`}</span
+      >
+    </figcaption>
+    <div class="plot">
+      <svg aria-hidden="true">
+        ${y.ticks.map((tick) => html`<text x="88%" y="${place(y, tick, true)}" dy="3.5" text-anchor="end">${label(tick, y)}</text>`)}
+      </svg>
+      <svg role="img" aria-label="${describe(name, train, held)}">
+        ${y.ticks.map((tick) => html`<line class="${Math.abs(tick) < 1e-12 ? 'grid zero' : 'grid'}" x1="0" x2="100%" y1="${place(y, tick, true)}" y2="${place(y, tick, true)}" />`)}
+        <svg
+          width="100%"
+          height="100%"
+          viewBox="0 0 ${square} ${square}"
+          preserveAspectRatio="none"
+        >
+          ${smooth !== train && html`<polyline class="raw" points="${path(train, end, y)}" />`}
+          ${smooth.length > 1 && html`<polyline class="line" points="${path(smooth, end, y)}" />`}
+          ${held.length > 1 && html`<polyline class="held" points="${path(held, end, y)}" />`}
+          ${train.length === 1 && html`<path class="dots train" d="${dots(train, end, y)}" />`}
+          ${held.length > 0 && html`<path class="dots" d="${dots(held, end, y)}" />`}
+        </svg>
+      </svg>
+      <span></span>
+      <svg aria-hidden="true">
+        ${x.ticks.filter((tick) => tick <= end.high).map((tick, i, all) => html`<text x="${place(end, tick)}" y="13" text-anchor="${i === 0 ? 'start' : tick > end.high * 0.94 ? 'end' : 'middle'}">${i === 0 && all.length > 1 ? '0' : label(tick, x)}${i === 0 ? ' step' : ''}</text>`)}
+      </svg>
+    </div>
+  </figure>`
 }
 
 const at = (point: Point, x: Scale, y: Scale): string => {
@@ -48,10 +64,12 @@ const at = (point: Point, x: Scale, y: Scale): string => {
   return `${across.toFixed(1)},${down.toFixed(1)}`
 }
 
-const path = (points: readonly Point[], x: Scale, y: Scale): string => points.map((point) => at(point, x, y)).join(' ')
+const path = (points: readonly Point[], x: Scale, y: Scale): string =>
+  points.map((point) => at(point, x, y)).join(' ')
 
 // A line of no length with a round cap is a dot that keeps its shape when the plot is stretched.
-const dots = (points: readonly Point[], x: Scale, y: Scale): string => points.map((point) => `M${at(point, x, y)}h0`).join('')
+const dots = (points: readonly Point[], x: Scale, y: Scale): string =>
+  points.map((point) => `M${at(point, x, y)}h0`).join('')
 
 /** Whether a curve turns so often that its course is hard to see; a schedule or a slow drift is drawn as it is. */
 function isNoisy(points: readonly Point[]): boolean {
@@ -80,6 +98,10 @@ export function smoothed(points: readonly Point[]): Point[] {
 
 function describe(name: string, train: readonly Point[], held: readonly Point[]): string {
   const say = (points: readonly Point[], what: string) =>
-    points.length === 0 ? [] : [`${what} from ${brief(points[0]!.value)} at step ${points[0]!.step} to ${brief(points.at(-1)!.value)} at step ${points.at(-1)!.step}`]
+    points.length === 0
+      ? []
+      : [
+          `${what} from ${brief(points[0]!.value)} at step ${points[0]!.step} to ${brief(points.at(-1)!.value)} at step ${points.at(-1)!.step}`,
+        ]
   return `${name}: ${[...say(train, 'training'), ...say(held, 'held out')].join('; ')}`
 }

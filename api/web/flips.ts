@@ -27,6 +27,8 @@ export async function readFlips(
            ${difference} > 0 as gained
     from samples b join samples c using (document, hash)
     where b.evaluation_id = ${baseline} and c.evaluation_id = ${candidate} and ${difference} ${wanted}
-    order by b.document limit ${flipsPerPage} offset ${(page - 1) * flipsPerPage}`)) as unknown as { rows: Flip[] }
+    order by b.document limit ${flipsPerPage} offset ${(page - 1) * flipsPerPage}`)) as unknown as {
+    rows: Flip[]
+  }
   return rows
 }

@@ -43,41 +43,59 @@ export const security = {
 }
 
 export async function respond(page: Page): Promise<Response> {
-  const headers = { ...security, 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
+  const headers = {
+    ...security,
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+  }
   return new Response(String(await render(page)), { status: page.status ?? 200, headers })
 }
 
 const entry = (page: Page, at: Page['at'], href: string, text: string) =>
   html`<a href="${href}" ${page.at === at ? raw('aria-current="page"') : ''}>${text}</a>`
 
-const render = (page: Page): Html => html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${page.title} · Oddsmith</title>
-<link rel="stylesheet" href="${style.href}">
-<link rel="icon" href="${icon.href}" type="image/svg+xml">
-${page.live === true && html`<noscript><meta http-equiv="refresh" content="10"></noscript>
-<script type="module" src="${live.href}"></script>`}
-</head>
-<body>
-<a class="skip" href="#main">Skip to the content</a>
-<div class="bar"><div>
-<a class="brand" href="/">${raw(icon.content)} Oddsmith</a>
-<nav aria-label="Pages">
-${entry(page, 'leaderboard', '/', 'Leaderboard')}
-${page.viewer && html`${entry(page, 'runs', '/runs', 'Runs')} <a href="/graphql">GraphiQL</a>`}
-</nav>
-<div class="who">${page.viewer
-  ? html`<span class="soft">${page.viewer.name}</span>
-<form method="post" action="/logout"><button class="plain">Log out</button></form>`
-  : html`<a href="/login">Log in</a>`}</div>
-</div></div>
-<main id="main">
-${page.body}
-</main>
-<footer><p>Intervals are at 95 %. Rows are compared by their difference on the same questions, not by their own intervals.</p></footer>
-</body>
-</html>
-`
+const render = (page: Page): Html =>
+  html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${page.title} · Oddsmith</title>
+        <link rel="stylesheet" href="${style.href}" />
+        <link rel="icon" href="${icon.href}" type="image/svg+xml" />
+        ${
+          page.live === true &&
+          html`<noscript><meta http-equiv="refresh" content="10" /></noscript>
+            <script type="module" src="${live.href}"></script>`
+        }
+      </head>
+      <body>
+        <a class="skip" href="#main">Skip to the content</a>
+        <div class="bar">
+          <div>
+            <a class="brand" href="/">${raw(icon.content)} Oddsmith</a>
+            <nav aria-label="Pages">
+              ${entry(page, 'leaderboard', '/', 'Leaderboard')}
+              ${page.viewer && html`${entry(page, 'runs', '/runs', 'Runs')} <a href="/graphql">GraphiQL</a>`}
+            </nav>
+            <div class="who">
+              ${
+                page.viewer
+                  ? html`<span class="soft">${page.viewer.name}</span>
+                      <form method="post" action="/logout">
+                        <button class="plain">Log out</button>
+                      </form>`
+                  : html`<a href="/login">Log in</a>`
+              }
+            </div>
+          </div>
+        </div>
+        <main id="main">${page.body}</main>
+        <footer>
+          <p>
+            Intervals are at 95 %. Rows are compared by their difference on the same questions, not
+            by their own intervals.
+          </p>
+        </footer>
+      </body>
+    </html> `

@@ -1,7 +1,8 @@
 /* Keeps the page of a running run current: the GraphQL subscription says that something happened, the server renders it. */
 const section = document.querySelector('[data-live]')
 const { run, cursor } = section.dataset
-const query = 'subscription ($id: ID!, $after: Int!) { runEvents(id: $id, after: $after) { cursor } }'
+const query =
+  'subscription ($id: ID!, $after: Int!) { runEvents(id: $id, after: $after) { cursor } }'
 const variables = JSON.stringify({ id: run, after: Number(cursor) })
 const source = new EventSource(`/graphql?${new URLSearchParams({ query, variables })}`)
 

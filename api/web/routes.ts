@@ -27,14 +27,15 @@ export function createPages(ctx: Pick<Context, 'db'>): Hono {
   }
 
   /** Leads to the login, and from there back, whoever is not known. */
-  const known = (page: (c: Call, viewer: Viewer) => Promise<Response | null>) => async (c: Call) => {
-    const viewer = await viewerOf(c.req.raw)
-    if (viewer === null) {
-      const { pathname, search } = new URL(c.req.url)
-      return c.redirect(`/login?${new URLSearchParams({ next: pathname + search })}`, 303)
+  const known =
+    (page: (c: Call, viewer: Viewer) => Promise<Response | null>) => async (c: Call) => {
+      const viewer = await viewerOf(c.req.raw)
+      if (viewer === null) {
+        const { pathname, search } = new URL(c.req.url)
+        return c.redirect(`/login?${new URLSearchParams({ next: pathname + search })}`, 303)
+      }
+      return (await page(c, viewer)) ?? missing(viewer)
     }
-    return (await page(c, viewer)) ?? missing(viewer)
-  }
 
   const byId = (page: (c: Call, viewer: Viewer, id: string) => Promise<Response | null>) =>
     known(async (c, viewer) => {
@@ -45,14 +46,35 @@ export function createPages(ctx: Pick<Context, 'db'>): Hono {
   const app = new Hono()
     .get('/', async (c) => leaderboard(ctx, await viewerOf(c.req.raw)))
     .get('/login', async (c) =>
-      loginPage(await viewerOf(c.req.raw), { failed: c.req.query('failed') !== undefined, next: c.req.query('next') ?? '/' }))
-    .get('/runs', known((c, viewer) => runList(ctx, viewer, pageNumber.parse(c.req.query('page')))))
-    .get('/runs/:id', byId((c, viewer, id) => runPage(ctx, viewer, id, c.req.query('part'))))
-    .get('/comparisons/:id', byId((c, viewer, id) => comparisonPage(ctx, viewer, id, {
-      task: c.req.query('task'), show: c.req.query('show'), page: pageNumber.parse(c.req.query('page')),
-    })))
+      loginPage(await viewerOf(c.req.raw), {
+        failed: c.req.query('failed') !== undefined,
+        next: c.req.query('next') ?? '/',
+      }),
+    )
+    .get(
+      '/runs',
+      known((c, viewer) => runList(ctx, viewer, pageNumber.parse(c.req.query('page')))),
+    )
+    .get(
+      '/runs/:id',
+      byId((c, viewer, id) => runPage(ctx, viewer, id, c.req.query('part'))),
+    )
+    .get(
+      '/comparisons/:id',
+      byId((c, viewer, id) =>
+        comparisonPage(ctx, viewer, id, {
+          task: c.req.query('task'),
+          show: c.req.query('show'),
+          page: pageNumber.parse(c.req.query('page')),
+        }),
+      ),
+    )
   for (const { path, type, content } of assets) {
-    const headers = { 'content-type': type, 'cache-control': 'public, max-age=31536000, immutable', 'x-content-type-options': 'nosniff' }
+    const headers = {
+      'content-type': type,
+      'cache-control': 'public, max-age=31536000, immutable',
+      'x-content-type-options': 'nosniff',
+    }
     app.get(path, (c) => c.body(content, 200, headers))
   }
   return app
@@ -60,6 +82,11 @@ export function createPages(ctx: Pick<Context, 'db'>): Hono {
 
 const missing = (viewer: Viewer): Promise<Response> =>
   respond({
-    title: 'Not found', viewer, status: 404,
-    body: html`<div class="card empty"><b>Nothing is here</b>The address is wrong, or what it named was never made. <a href="/runs">All runs</a></div>`,
+    title: 'Not found',
+    viewer,
+    status: 404,
+    body: html`<div class="card empty">
+      <b>Nothing is here</b>The address is wrong, or what it named was never made.
+      <a href="/runs">All runs</a>
+    </div>`,
   })

@@ -14,7 +14,11 @@ export async function readRun(ctx: Pick<Context, 'db'>, id: string) {
   const run = await ctx.db.query.runs.findFirst({
     where: { id },
     with: {
-      account: true, baseModel: true, dataset: true, adapter: true, evaluated: true,
+      account: true,
+      baseModel: true,
+      dataset: true,
+      adapter: true,
+      evaluated: true,
       comparison: { with: { tasks: { orderBy: { task: 'asc', metric: 'asc' } } } },
       evaluations: { with: { scores: true, adapter: true }, orderBy: { createdAt: 'asc' } },
     },
@@ -30,7 +34,12 @@ export async function readRun(ctx: Pick<Context, 'db'>, id: string) {
   return { run, curves, lines, progress, started, dataset }
 }
 
-export type Line = { readonly at: Date; readonly level: string; readonly source: string; readonly message: string }
+export type Line = {
+  readonly at: Date
+  readonly level: string
+  readonly source: string
+  readonly message: string
+}
 
 /** The newest lines, oldest first: what was logged, and every change of status. */
 async function readLog(ctx: Pick<Context, 'db'>, runId: string): Promise<Line[]> {
@@ -44,7 +53,8 @@ async function readLog(ctx: Pick<Context, 'db'>, runId: string): Promise<Line[]>
     at,
     source: source.toLowerCase(),
     level: type === 'failed' ? 'error' : text(body['level'], 'info'),
-    message: type === 'status' ? `— ${text(body['to'], '').toLowerCase()}` : text(body['message'], ''),
+    message:
+      type === 'status' ? `— ${text(body['to'], '').toLowerCase()}` : text(body['message'], ''),
   }))
 }
 
@@ -63,4 +73,5 @@ async function newest<T extends 'progress' | 'started' | 'dataset'>(
   return (row?.body ?? null) as EventBody<T> | null
 }
 
-const text = (value: unknown, otherwise: string): string => (typeof value === 'string' ? value : otherwise)
+const text = (value: unknown, otherwise: string): string =>
+  typeof value === 'string' ? value : otherwise

@@ -5,23 +5,57 @@ import { brief, plural, short, whole } from './format.ts'
 import type { Html } from './layout.ts'
 
 export function specFacts(spec: RunSpec): Html {
-  const facts: [string, string][] = [['Model', spec.model.path], ['Revision', short(spec.model.revision)]]
+  const facts: [string, string][] = [
+    ['Model', spec.model.path],
+    ['Revision', short(spec.model.revision)],
+  ]
   if (spec.kind === 'TRAIN') {
     const { dataset, recipe, lora } = spec
     facts.push(
       ['Dataset', dataset.path],
-      ['Rows', `${dataset.limit === null ? 'all' : `first ${whole(dataset.limit)}`}${dataset.shuffle ? ', shuffled' : ''}, ${dataset.testSize} held out`],
+      [
+        'Rows',
+        `${dataset.limit === null ? 'all' : `first ${whole(dataset.limit)}`}${dataset.shuffle ? ', shuffled' : ''}, ${dataset.testSize} held out`,
+      ],
       ['ORPO β', String(recipe.beta)],
-      ['Learning rate', `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase()}, ${plural(recipe.warmupSteps, 'warmup step')}`],
+      [
+        'Learning rate',
+        `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase()}, ${plural(recipe.warmupSteps, 'warmup step')}`,
+      ],
       ['Batch', `${recipe.batchSize} × ${recipe.accumulation}`],
-      ['Length', recipe.maxSteps === null ? plural(recipe.epochs, 'epoch') : plural(recipe.maxSteps, 'step')],
-      ['Tokens per row', `${whole(recipe.maxLength)}, of them ${whole(recipe.maxPromptLength)} for the prompt`],
-      ['LoRA', `r ${lora.r}, α ${lora.alpha}, ${lora.targetModules.map((name) => name.replace('_proj', '')).join(' ')}`],
+      [
+        'Length',
+        recipe.maxSteps === null ? plural(recipe.epochs, 'epoch') : plural(recipe.maxSteps, 'step'),
+      ],
+      [
+        'Tokens per row',
+        `${whole(recipe.maxLength)}, of them ${whole(recipe.maxPromptLength)} for the prompt`,
+      ],
+      [
+        'LoRA',
+        `r ${lora.r}, α ${lora.alpha}, ${lora.targetModules.map((name) => name.replace('_proj', '')).join(' ')}`,
+      ],
       ['Seed', String(recipe.seed)],
     )
   }
-  const tasks = spec.evaluate.map(({ settings }) => settings.task + (settings.limit === null ? '' : ` (first ${whole(settings.limit)})`))
+  const tasks = spec.evaluate.map(
+    ({ settings }) =>
+      settings.task + (settings.limit === null ? '' : ` (first ${whole(settings.limit)})`),
+  )
   facts.push(['Scored on', tasks.join(', ') || 'nothing'])
-  return html`<dl class="spec">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-<section><details><summary>The whole spec</summary><pre class="log">${JSON.stringify(spec, null, 2)}</pre></details></section>`
+  return html`<dl class="spec">
+      ${facts.map(
+        ([name, value]) =>
+          html`<div>
+            <dt>${name}</dt>
+            <dd>${value}</dd>
+          </div>`,
+      )}
+    </dl>
+    <section>
+      <details>
+        <summary>The whole spec</summary>
+        <pre class="log">${JSON.stringify(spec, null, 2)}</pre>
+      </details>
+    </section>`
 }

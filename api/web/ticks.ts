@@ -1,6 +1,10 @@
 /** Round numbers for axes. */
 
-export type Scale = { readonly low: number; readonly high: number; readonly ticks: readonly number[] }
+export type Scale = {
+  readonly low: number
+  readonly high: number
+  readonly ticks: readonly number[]
+}
 
 /**
  * A range that holds [low, high] and ends on ticks whose step is 1, 2 or 5 times a power of ten, about `count` of them.
@@ -32,6 +36,10 @@ export function label(value: number, { ticks }: Scale): string {
   if (Math.abs(value) < step / 1e6) return '0'
   const size = Math.max(Math.abs(ticks[0]!), Math.abs(ticks.at(-1)!))
   const sign = value < 0 ? '−' : ''
-  if (size < 1e-3 || size >= 1e6) return sign + Number(Math.abs(value).toPrecision(3)).toExponential().replace('e-', 'e−').replace('e+', 'e')
+  if (size < 1e-3 || size >= 1e6)
+    return (
+      sign +
+      Number(Math.abs(value).toPrecision(3)).toExponential().replace('e-', 'e−').replace('e+', 'e')
+    )
   return sign + Math.abs(value).toFixed(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)))
 }

@@ -27,8 +27,13 @@ async function attempt() {
   return { run, token, client: connect({ ODDSMITH_URL: server.url, ODDSMITH_TOKEN: token }) }
 }
 const put = (token: string, query: Record<string, string>, body: string) =>
-  fetch(`${server.url}/runtime/artifacts?${new URLSearchParams(query)}`, { method: 'PUT', headers: { authorization: `Bearer ${token}` }, body })
-const nothingLeft = async () => assert.deepEqual(await readdir(join(config.home, 'artifacts', 'incoming')), [])
+  fetch(`${server.url}/runtime/artifacts?${new URLSearchParams(query)}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${token}` },
+    body,
+  })
+const nothingLeft = async () =>
+  assert.deepEqual(await readdir(join(config.home, 'artifacts', 'incoming')), [])
 
 test('a file goes up and comes down unchanged, and the same content again is the same artifact', async () => {
   const { client, run } = await attempt()
@@ -38,7 +43,16 @@ test('a file goes up and comes down unchanged, and the same content again is the
   await writeFile(path, Buffer.alloc(500_000, 'abc'))
   const first = await client.upload(path, { kind: 'CHECKPOINT', step: 7 })
   assert.deepEqual([first.name, first.bytes, first.step], ['checkpoint.bin', 500_000, 7])
-  assert.equal((await client.upload(await readFile(path), { kind: 'CHECKPOINT', name: 'checkpoint.bin', step: 7 })).id, first.id)
+  assert.equal(
+    (
+      await client.upload(await readFile(path), {
+        kind: 'CHECKPOINT',
+        name: 'checkpoint.bin',
+        step: 7,
+      })
+    ).id,
+    first.id,
+  )
   assert.notEqual((await client.upload(path, { kind: 'CHECKPOINT', step: 8 })).id, first.id)
   await client.download(first, `${path}.back`)
   assert.deepEqual(await readFile(`${path}.back`), await readFile(path))
@@ -47,7 +61,11 @@ test('a file goes up and comes down unchanged, and the same content again is the
 
 test('content that is not what its checksum says is refused and leaves nothing', async () => {
   const { token, run } = await attempt()
-  const response = await put(token, { kind: 'ADAPTER', name: 'a.bin', sha256: sha256('other') }, 'content')
+  const response = await put(
+    token,
+    { kind: 'ADAPTER', name: 'a.bin', sha256: sha256('other') },
+    'content',
+  )
   assert.equal(response.status, 400)
   assert.match(await response.text(), /expected [0-9a-f]{64}, got [0-9a-f]{64} over 7 bytes/)
   assert.equal((await db.select().from(artifacts).where(eq(artifacts.runId, run.id))).length, 0)
@@ -60,31 +78,58 @@ test('an upload that breaks off leaves nothing', async () => {
   const query = new URLSearchParams({ kind: 'ADAPTER', name: 'a.bin', sha256: sha256('x') })
   const socket = connectSocket(Number(port), hostname)
   socket.on('error', () => {})
-  const head = [`PUT /runtime/artifacts?${query} HTTP/1.1`, 'host: x', `authorization: Bearer ${token}`, 'content-length: 100000']
+  const head = [
+    `PUT /runtime/artifacts?${query} HTTP/1.1`,
+    'host: x',
+    `authorization: Bearer ${token}`,
+    'content-length: 100000',
+  ]
   socket.write(`${head.join('\r\n')}\r\n\r\n${'y'.repeat(5000)}`)
   const incoming = join(config.home, 'artifacts', 'incoming')
-  while ((await readdir(incoming)).length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  while ((await readdir(incoming)).length === 0)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   socket.destroy()
-  while ((await readdir(incoming)).length > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  while ((await readdir(incoming)).length > 0)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   assert.equal((await db.select().from(artifacts).where(eq(artifacts.runId, run.id))).length, 0)
 })
 
 test('names that are paths, other kinds, sizes above the limit and strangers are refused', async () => {
   const { token, client } = await attempt()
   for (const name of ['../a', 'a/b', '.hidden', '', 'a\0b', 'x'.repeat(200)]) {
-    assert.equal((await put(token, { kind: 'ADAPTER', name, sha256: sha256('x') }, 'x')).status, 400, name)
+    assert.equal(
+      (await put(token, { kind: 'ADAPTER', name, sha256: sha256('x') }, 'x')).status,
+      400,
+      name,
+    )
   }
-  assert.equal((await put(token, { kind: 'MODEL', name: 'a', sha256: sha256('x') }, 'x')).status, 400)
-  assert.equal((await put('nobody', { kind: 'ADAPTER', name: 'a', sha256: sha256('x') }, 'x')).status, 401)
-  await assert.rejects(client.upload(Buffer.alloc((1 << 20) + 1), { kind: 'ADAPTER', name: 'big.bin' }), Refused)
+  assert.equal(
+    (await put(token, { kind: 'MODEL', name: 'a', sha256: sha256('x') }, 'x')).status,
+    400,
+  )
+  assert.equal(
+    (await put('nobody', { kind: 'ADAPTER', name: 'a', sha256: sha256('x') }, 'x')).status,
+    401,
+  )
+  await assert.rejects(
+    client.upload(Buffer.alloc((1 << 20) + 1), { kind: 'ADAPTER', name: 'big.bin' }),
+    Refused,
+  )
   await nothingLeft()
 })
 
 test('a run cannot read the files of another', async () => {
   const [mine, other] = [await attempt(), await attempt()]
-  const file = await mine.client.upload(Buffer.from('mine'), { kind: 'CHECKPOINT', name: 'checkpoint.bin', step: 1 })
+  const file = await mine.client.upload(Buffer.from('mine'), {
+    kind: 'CHECKPOINT',
+    name: 'checkpoint.bin',
+    step: 1,
+  })
   await assert.rejects(other.client.download(file, join(folder, 'stolen')), Refused)
-  const stranger = connect({ ODDSMITH_URL: server.url, ODDSMITH_TOKEN: `${mine.run.id}.1-${'A'.repeat(43)}` })
+  const stranger = connect({
+    ODDSMITH_URL: server.url,
+    ODDSMITH_TOKEN: `${mine.run.id}.1-${'A'.repeat(43)}`,
+  })
   await assert.rejects(stranger.job(), Lost)
 })
 
@@ -92,9 +137,23 @@ test('a body larger than the limit is refused, with or without a declared length
   const { token } = await attempt()
   const authorization = `Bearer ${token}`
   const body = 'x'.repeat((1 << 20) + 1)
-  assert.equal((await fetch(`${server.url}/runtime/events`, { method: 'POST', headers: { authorization }, body })).status, 413)
+  assert.equal(
+    (
+      await fetch(`${server.url}/runtime/events`, {
+        method: 'POST',
+        headers: { authorization },
+        body,
+      })
+    ).status,
+    413,
+  )
   const stream = new Blob([body]).stream()
-  const init = { method: 'POST', headers: { authorization }, body: stream, duplex: 'half' } as RequestInit
+  const init = {
+    method: 'POST',
+    headers: { authorization },
+    body: stream,
+    duplex: 'half',
+  } as RequestInit
   const streamed = await fetch(`${server.url}/runtime/events`, init)
   assert.equal(streamed.status, 413)
 })

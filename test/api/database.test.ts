@@ -12,7 +12,11 @@ import { testDatabase } from '#test/support/database.ts'
 const database = await testDatabase()
 
 test('migrations applied again, by three apis at once, change nothing', async () => {
-  const count = () => query<{ n: number }>(database.db, sql`select count(*)::int as n from drizzle.__drizzle_migrations`)
+  const count = () =>
+    query<{ n: number }>(
+      database.db,
+      sql`select count(*)::int as n from drizzle.__drizzle_migrations`,
+    )
   const before = await count()
   await Promise.all([migrate(database), migrate(database), migrate(database)])
   assert.deepEqual(await count(), before)
@@ -23,8 +27,19 @@ test('the migrations make exactly the tables of the schema', async () => {
   await cp(join(repository, 'migrations'), folder, { recursive: true })
   const before = await readdir(folder)
   const kit = join(repository, 'node_modules', 'drizzle-kit', 'bin.cjs')
-  const args = ['generate', '--dialect', 'postgresql', '--schema', './schema/tables.ts', '--out', folder]
-  const output = execFileSync(process.execPath, [kit, ...args], { cwd: repository, encoding: 'utf8' })
+  const args = [
+    'generate',
+    '--dialect',
+    'postgresql',
+    '--schema',
+    './schema/tables.ts',
+    '--out',
+    folder,
+  ]
+  const output = execFileSync(process.execPath, [kit, ...args], {
+    cwd: repository,
+    encoding: 'utf8',
+  })
   assert.match(output, /No schema changes/)
   assert.deepEqual(await readdir(folder), before)
   await rm(folder, { recursive: true })

@@ -25,12 +25,14 @@ async function hold(code = 0) {
   child.stdout.on('data', (text: Buffer) => (output.stdout += text.toString()))
   child.stderr.on('data', (text: Buffer) => (output.stderr += text.toString()))
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-  while (!output.stdout.includes('\n') && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20))
+  while (!output.stdout.includes('\n') && child.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 20))
   const end = () => (child.stdin.end(), ended)
   const kill = () => (child.kill('SIGKILL'), ended)
   return { url: output.stdout.trim(), output, ended, end, kill }
 }
-const postmaster = async () => Number((await readFile(join(home, 'postgres', 'data', 'postmaster.pid'), 'utf8')).split('\n')[0])
+const postmaster = async () =>
+  Number((await readFile(join(home, 'postgres', 'data', 'postmaster.pid'), 'utf8')).split('\n')[0])
 
 test('the first start makes a server that keeps its data, speaks to nobody else, and leaves our exit code alone', async () => {
   const first = await hold(3)
@@ -71,7 +73,10 @@ test('after kill -9 of the api its server is adopted; after kill -9 of both the 
 
 test('two apis that start at once on one home: one has it, the other is refused', async () => {
   const both = await Promise.all([hold(), hold()])
-  const [winners, losers] = [both.filter(({ url }) => url !== ''), both.filter(({ url }) => url === '')]
+  const [winners, losers] = [
+    both.filter(({ url }) => url !== ''),
+    both.filter(({ url }) => url === ''),
+  ]
   assert.deepEqual([winners.length, losers.length], [1, 1])
   assert.match(losers[0]!.output.stderr, /is in use by another Oddsmith/)
   assert.equal(await winners[0]!.end(), 0)

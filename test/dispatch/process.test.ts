@@ -18,7 +18,12 @@ import { testServer } from '#test/support/server.ts'
 
 const files = await makeFiles()
 // The api itself starts nothing: each test has its own dispatcher, whose runtimes speak to it over HTTP.
-const server = await testServer({ roots: [files.root], benchmarkRoots: [files.root], concurrency: 0, leaseSeconds: 10 })
+const server = await testServer({
+  roots: [files.root],
+  benchmarkRoots: [files.root],
+  concurrency: 0,
+  leaseSeconds: 10,
+})
 const ctx = { ...server.context, config: { ...server.context.config, concurrency: 1 } }
 const actor = await makeActor(ctx.db)
 const fakeRuntime = join(import.meta.dirname, '..', 'support', 'fakeRuntime.ts')
@@ -42,8 +47,12 @@ const curve = async (id: string) =>
     .map(({ step, value }) => [step, value])
 const whole = (steps: number) => Array.from({ length: steps }, (_, i) => [i + 1, lossAt(i + 1)])
 
-async function until(id: string, wanted: (event: { type: string; body: Record<string, unknown> }) => boolean): Promise<void> {
-  for await (const event of tail(ctx, id, { after: 0, signal: AbortSignal.timeout(30_000) })) if (wanted(event)) return
+async function until(
+  id: string,
+  wanted: (event: { type: string; body: Record<string, unknown> }) => boolean,
+): Promise<void> {
+  for await (const event of tail(ctx, id, { after: 0, signal: AbortSignal.timeout(30_000) }))
+    if (wanted(event)) return
   assert.fail('the event never came')
 }
 const end = async (id: string) => {
@@ -60,11 +69,16 @@ test('a run goes from the queue to its end in a process of its own', async () =>
   assert.deepEqual([status, attempt, failure], ['SUCCEEDED', 1, null])
   assert.deepEqual(await curve(run.id), whole(12))
   await dispatcher.drain()
-  const logs = (await ctx.db.select().from(events).where(eq(events.runId, run.id))).filter(({ source }) => source === 'LAUNCHER')
+  const logs = (await ctx.db.select().from(events).where(eq(events.runId, run.id))).filter(
+    ({ source }) => source === 'LAUNCHER',
+  )
   assert.deepEqual(logs[0]?.body, { level: 'info', message: 'fake runtime starts' })
   const names = JSON.parse(await readFile(environment, 'utf8')) as string[]
   assert.ok(names.includes('ODDSMITH_TOKEN') && names.includes('PATH'))
-  assert.ok(!names.some((name) => /DATABASE|SECRET|HOME$|TEMPLATE/.test(name) && name !== 'HOME'), names.join())
+  assert.ok(
+    !names.some((name) => /DATABASE|SECRET|HOME$|TEMPLATE/.test(name) && name !== 'HOME'),
+    names.join(),
+  )
 })
 
 test('a runtime that is killed in the middle resumes from its checkpoint, and the curve has every step once', async () => {
@@ -73,11 +87,20 @@ test('a runtime that is killed in the middle resumes from its checkpoint, and th
   const { status, attempt } = await end(run.id)
   assert.deepEqual([status, attempt], ['SUCCEEDED', 2])
   assert.deepEqual(await curve(run.id), whole(20))
-  const all = await ctx.db.select().from(events).where(eq(events.runId, run.id)).orderBy(asc(events.cursor))
-  assert.deepEqual(all.map(({ cursor }) => cursor), all.map((_, i) => i + 1))
+  const all = await ctx.db
+    .select()
+    .from(events)
+    .where(eq(events.runId, run.id))
+    .orderBy(asc(events.cursor))
+  assert.deepEqual(
+    all.map(({ cursor }) => cursor),
+    all.map((_, i) => i + 1),
+  )
   const second = all.find(({ type, attempt: number }) => type === 'started' && number === 2)
   assert.equal(second?.body['resumedFromStep'], 10)
-  const requeued = all.find(({ type, body }) => type === 'status' && body['to'] === 'QUEUED' && body['from'] === 'RUNNING')
+  const requeued = all.find(
+    ({ type, body }) => type === 'status' && body['to'] === 'QUEUED' && body['from'] === 'RUNNING',
+  )
   assert.match(String(requeued?.body['reason']), /was ended by SIGKILL/)
   await dispatcher.drain()
 })
@@ -97,7 +120,9 @@ test('a canceled runtime writes its checkpoint and says goodbye', async () => {
   await until(run.id, ({ type }) => type === 'metrics')
   await cancelRun(ctx, actor, run.id)
   assert.equal((await end(run.id)).status, 'CANCELED')
-  const types = (await ctx.db.select().from(events).where(eq(events.runId, run.id)).orderBy(asc(events.cursor))).map(({ type }) => type)
+  const types = (
+    await ctx.db.select().from(events).where(eq(events.runId, run.id)).orderBy(asc(events.cursor))
+  ).map(({ type }) => type)
   assert.ok(types.lastIndexOf('checkpoint') < types.indexOf('interrupted'))
   await dispatcher.drain()
 })
@@ -130,12 +155,19 @@ test('a drain puts the run back into the queue at no cost, and the next api fini
 test('a runtime of a former api goes on under its lease, and takes a place; it is killed when its run is taken over', async () => {
   const pidFile = join(files.root, 'orphan.pid')
   const go = join(files.root, 'go')
-  const command = [process.execPath, fakeRuntime, JSON.stringify({ pidFile, waitFor: go, steps: 100_000, deaf: true } satisfies FakeOptions)]
+  const command = [
+    process.execPath,
+    fakeRuntime,
+    JSON.stringify({ pidFile, waitFor: go, steps: 100_000, deaf: true } satisfies FakeOptions),
+  ]
   const launcher = createProcessLauncher({ home: ctx.config.home, command })
   const run = await create(2)
   const claimed = (await claim(ctx.db, 10))!
   // Started by hand: no dispatcher watches it, as when the api that started it was killed.
-  const { exit } = await launcher.start({ id: run.id, attempt: 1 }, { url: server.url, token: claimed.token })
+  const { exit } = await launcher.start(
+    { id: run.id, attempt: 1 },
+    { url: server.url, token: claimed.token },
+  )
   const waiting = await create()
   const successor = dispatch({ steps: 3 })
   await writeFile(go, '')
@@ -147,10 +179,16 @@ test('a runtime of a former api goes on under its lease, and takes a place; it i
   await successor.drain()
   const pid = Number(await readFile(pidFile, 'utf8'))
   process.kill(pid, 'SIGSTOP')
-  await ctx.db.update(runs).set({ leaseUntil: new Date(0) }).where(eq(runs.id, run.id))
+  await ctx.db
+    .update(runs)
+    .set({ leaseUntil: new Date(0) })
+    .where(eq(runs.id, run.id))
   const impatient = { ...ctx, config: { ...ctx.config, leaseSeconds: 1 } }
   const taker = startDispatcher(impatient, {
-    launcher: createProcessLauncher({ home: ctx.config.home, command: [process.execPath, fakeRuntime, '{"steps": 3}'] }),
+    launcher: createProcessLauncher({
+      home: ctx.config.home,
+      command: [process.execPath, fakeRuntime, '{"steps": 3}'],
+    }),
     url: server.url,
     poll: 200,
   })

@@ -29,17 +29,26 @@ async function api(port: number) {
     ODDSMITH_LOG: 'silent',
   }
   const program = join(import.meta.dirname, '..', 'support', 'holdServer.ts')
-  const child = spawn(process.execPath, [program, '{"steps": 200, "stepTime": 50}'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, '{"steps": 200, "stepTime": 50}'], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   living.add(child)
   const ended = new Promise((resolve) => child.once('exit', resolve))
   const [line] = await Array.fromAsync(child.stdout.take(1) as AsyncIterable<Buffer>)
-  return { port: Number(new URL(line!.toString().trim()).port), kill: (signal: NodeJS.Signals) => (child.kill(signal), ended) }
+  return {
+    port: Number(new URL(line!.toString().trim()).port),
+    kill: (signal: NodeJS.Signals) => (child.kill(signal), ended),
+  }
 }
 
 test('an api that is killed and comes back after the lease is over finds its runtime at work, and no step is lost', async () => {
   const run = await createTraining(ctx, actor, trainInput(files))
   const first = await api(0)
-  for await (const { type, body } of tail(ctx, run.id, { after: 0, signal: AbortSignal.timeout(30_000) })) {
+  for await (const { type, body } of tail(ctx, run.id, {
+    after: 0,
+    signal: AbortSignal.timeout(30_000),
+  })) {
     if (type === 'metrics' && Number(body['step']) >= 10) break
   }
   await first.kill('SIGKILL')
@@ -51,8 +60,15 @@ test('an api that is killed and comes back after the lease is over finds its run
   for await (const _ of tail(ctx, run.id, { after: 0, signal: AbortSignal.timeout(60_000) }));
   const [done] = await ctx.db.select().from(runs).where(eq(runs.id, run.id))
   assert.deepEqual([done!.status, done!.attempt], ['SUCCEEDED', 1])
-  const curve = await ctx.db.select().from(metrics).where(eq(metrics.runId, run.id)).orderBy(asc(metrics.step))
+  const curve = await ctx.db
+    .select()
+    .from(metrics)
+    .where(eq(metrics.runId, run.id))
+    .orderBy(asc(metrics.step))
   const losses = curve.filter(({ name }) => name === 'loss').map(({ step, value }) => [step, value])
-  assert.deepEqual(losses, Array.from({ length: 200 }, (_, i) => [i + 1, lossAt(i + 1)]))
+  assert.deepEqual(
+    losses,
+    Array.from({ length: 200 }, (_, i) => [i + 1, lossAt(i + 1)]),
+  )
   assert.equal(await second.kill('SIGTERM'), 0)
 })

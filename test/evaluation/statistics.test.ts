@@ -21,7 +21,15 @@ const near = (got: number, expected: number, tolerance: number, what: string) =>
   assert.ok(Math.abs(got - expected) <= tolerance, `${what}: expected ${expected}, got ${got}`)
 
 const paired = (p: Partial<Paired>): Paired => ({
-  n: 100, leftOut: 0, baseline: 0.5, candidate: 0.5, gained: 0, lost: 0, deviation: 0, binary: true, ...p,
+  n: 100,
+  leftOut: 0,
+  baseline: 0.5,
+  candidate: 0.5,
+  gained: 0,
+  lost: 0,
+  deviation: 0,
+  binary: true,
+  ...p,
 })
 
 test('the normal quantile is SciPy’s', () => near(z, golden.z, 1e-15, 'z'))
@@ -49,7 +57,12 @@ test('Wilson’s interval equals statsmodels’', () => {
 
 test('the exact McNemar test equals statsmodels’, also for twenty thousand discordant pairs', () => {
   for (const { gained, lost, pValue } of golden.mcnemar) {
-    near(mcnemar(gained, lost), pValue, Math.max(1e-300, pValue * 1e-9), `${gained} against ${lost}`)
+    near(
+      mcnemar(gained, lost),
+      pValue,
+      Math.max(1e-300, pValue * 1e-9),
+      `${gained} against ${lost}`,
+    )
     assert.equal(mcnemar(gained, lost), mcnemar(lost, gained))
   }
 })
@@ -83,7 +96,17 @@ test('the interval turns around with the question', () => {
 })
 
 test('scores other than right and wrong get the analytic interval', () => {
-  const got = differ(paired({ n: 400, baseline: 0.4, candidate: 0.45, deviation: 0.5, binary: false, gained: 9, lost: 1 }))!
+  const got = differ(
+    paired({
+      n: 400,
+      baseline: 0.4,
+      candidate: 0.45,
+      deviation: 0.5,
+      binary: false,
+      gained: 9,
+      lost: 1,
+    }),
+  )!
   near(got.low, 0.05 - (z * 0.5) / 20, 1e-12, 'low')
   near(got.high, 0.05 + (z * 0.5) / 20, 1e-12, 'high')
 })

@@ -210,17 +210,15 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
   const { id: adapterId, runId } = await world.adapter(base, 'orpo', { status: 'RUNNING' })
   await world.evaluation(runId, { baseModelId: base.id, adapterId: null }, answers(8, 3))
   await world.evaluation(runId, { baseModelId: base.id, adapterId }, answers(8, 5))
-  await db
-    .insert(artifacts)
-    .values({
-      runId,
-      attempt: 1,
-      kind: 'CHECKPOINT',
-      name: 'checkpoint',
-      step: 5,
-      sha256: sha('c'),
-      bytes: 2 ** 33,
-    })
+  await db.insert(artifacts).values({
+    runId,
+    attempt: 1,
+    kind: 'CHECKPOINT',
+    name: 'checkpoint',
+    step: 5,
+    sha256: sha('c'),
+    bytes: 2 ** 33,
+  })
   await db.insert(metrics).values(
     Array.from({ length: 10 }, (_, i) => [
       { runId, name: 'loss', step: i + 1, value: 4 - i / 10 },
@@ -236,28 +234,26 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
     type,
     body,
   })
-  await db
-    .insert(events)
-    .values([
-      said(1, 'progress', {
-        phase: 'TRAIN',
-        done: 1,
-        total: 10,
-        unit: 'steps',
-        tokensPerSecond: null,
-        etaSeconds: null,
-      }),
-      said(2, 'metrics', { step: 1, values: { loss: 4, 'rewards/margins': null } }),
-      said(3, 'progress', {
-        phase: 'TRAIN',
-        done: 10,
-        total: 10,
-        unit: 'steps',
-        tokensPerSecond: 800.5,
-        etaSeconds: 0,
-      }),
-      said(4, 'log', { level: 'info', message: 'saved' }),
-    ])
+  await db.insert(events).values([
+    said(1, 'progress', {
+      phase: 'TRAIN',
+      done: 1,
+      total: 10,
+      unit: 'steps',
+      tokensPerSecond: null,
+      etaSeconds: null,
+    }),
+    said(2, 'metrics', { step: 1, values: { loss: 4, 'rewards/margins': null } }),
+    said(3, 'progress', {
+      phase: 'TRAIN',
+      done: 10,
+      total: 10,
+      unit: 'steps',
+      tokensPerSecond: 800.5,
+      etaSeconds: 0,
+    }),
+    said(4, 'log', { level: 'info', message: 'saved' }),
+  ])
   await here.ask(
     `mutation { compare(input: { baseline: { modelId: "${base.id}" }, candidate: { adapterId: "${adapterId}" } }) { __typename } }`,
   )

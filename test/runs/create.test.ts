@@ -18,7 +18,10 @@ const ctx = await testContext({ roots: [files.root], benchmarkRoots: [files.root
 const actor = await makeActor(ctx.db)
 
 const issuesOf = async (promise: Promise<unknown>) => {
-  const problem = await promise.then(() => assert.fail('expected InvalidInput'), (error: unknown) => error)
+  const problem = await promise.then(
+    () => assert.fail('expected InvalidInput'),
+    (error: unknown) => error,
+  )
   assert.ok(problem instanceof InvalidInput, String(problem))
   return problem.issues
 }
@@ -31,9 +34,15 @@ test('a training is stored with the recipe’s defaults and everything pinned by
   assert.equal(run.spec.recipe.beta, 0.2)
   assert.equal(run.spec.recipe.learningRate, 8e-6)
   // sha256 of the line that makeFiles writes, by coreutils' sha256sum.
-  assert.equal(run.spec.dataset.sha256, '995503466427177baba50d5b301671935a077c1e8584dbcdba6e1e9fc21647b8')
+  assert.equal(
+    run.spec.dataset.sha256,
+    '995503466427177baba50d5b301671935a077c1e8584dbcdba6e1e9fc21647b8',
+  )
   const [model] = await ctx.db.select().from(baseModels).where(eq(baseModels.id, run.baseModelId))
-  assert.deepEqual([model!.name, model!.family, model!.parameters, model!.dtype], ['model', 'llama', 6, 'F32'])
+  assert.deepEqual(
+    [model!.name, model!.family, model!.parameters, model!.dtype],
+    ['model', 'llama', 6, 'F32'],
+  )
 })
 
 test('the same key with the same input is the same run, also twenty at once; with other input it is a conflict', async () => {
@@ -54,15 +63,31 @@ test('wrong fields are named by their paths, all at once', async () => {
     lora: { dropout: 0.05 as 0 },
     evaluate: { tasks: [{ task: 'chess' as 'arc_easy' }] },
   })
-  const paths = (await issuesOf(createTraining(ctx, actor, wrong))).map(({ path }) => path.join('.'))
-  assert.deepEqual(paths.sort(), ['evaluate.tasks.0.task', 'lora.dropout', 'recipe.beta', 'recipe.maxPromptLength'])
+  const paths = (await issuesOf(createTraining(ctx, actor, wrong))).map(({ path }) =>
+    path.join('.'),
+  )
+  assert.deepEqual(paths.sort(), [
+    'evaluate.tasks.0.task',
+    'lora.dropout',
+    'recipe.beta',
+    'recipe.maxPromptLength',
+  ])
   const typo = trainInput(files, { recipe: { learning_rate: 1 } as never })
   assert.match((await issuesOf(createTraining(ctx, actor, typo)))[0]!.message, /learning_rate/)
 })
 
 test('paths outside the roots are refused before anything is looked at', async () => {
-  for (const path of ['/etc', join(files.root, '..'), `${files.root}/../../etc`, 'relative', '', 'a\0b']) {
-    const issues = await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path } })))
+  for (const path of [
+    '/etc',
+    join(files.root, '..'),
+    `${files.root}/../../etc`,
+    'relative',
+    '',
+    'a\0b',
+  ]) {
+    const issues = await issuesOf(
+      createTraining(ctx, actor, trainInput(files, { model: { path } })),
+    )
     assert.deepEqual(issues[0]!.path, ['model', 'path'])
     assert.match(issues[0]!.message, /expected a directory inside/)
     assert.doesNotMatch(issues[0]!.message, /there is no/)
@@ -72,25 +97,40 @@ test('paths outside the roots are refused before anything is looked at', async (
 test('links that lead out of the roots are refused: the directory, a file in it, and the dataset', async () => {
   const escaped = join(files.root, 'escaped')
   await symlink('/etc', escaped)
-  assert.match((await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path: escaped } }))))[0]!.message, /leads out/)
+  assert.match(
+    (
+      await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path: escaped } })))
+    )[0]!.message,
+    /leads out/,
+  )
 
   const half = join(files.root, 'half')
   await mkdir(half)
   await writeFile(join(half, 'config.json'), '{"model_type":"llama"}')
   await writeFile(join(half, 'model.safetensors'), safetensors({ w: [1] }))
   await symlink('/etc/passwd', join(half, 'tokenizer.json'))
-  assert.match((await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path: half } }))))[0]!.message, /leads out/)
+  assert.match(
+    (await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path: half } }))))[0]!
+      .message,
+    /leads out/,
+  )
 
   const rows = join(files.root, 'rows.jsonl')
   await symlink('/etc/passwd', rows)
-  const stolen = await issuesOf(createTraining(ctx, actor, trainInput(files, { dataset: { path: rows } })))
-  assert.deepEqual([stolen[0]!.path, /leads out/.test(stolen[0]!.message)], [['dataset', 'path'], true])
+  const stolen = await issuesOf(
+    createTraining(ctx, actor, trainInput(files, { dataset: { path: rows } })),
+  )
+  assert.deepEqual(
+    [stolen[0]!.path, /leads out/.test(stolen[0]!.message)],
+    [['dataset', 'path'], true],
+  )
 })
 
 test('a link that stays inside the roots is followed, as in the Hub’s cache', async () => {
   const snapshot = join(files.root, 'snapshot')
   await mkdir(snapshot)
-  for (const name of ['config.json', 'tokenizer.json', 'model.safetensors']) await symlink(join('..', 'model', name), join(snapshot, name))
+  for (const name of ['config.json', 'tokenizer.json', 'model.safetensors'])
+    await symlink(join('..', 'model', name), join(snapshot, name))
   const linked = await createTraining(ctx, actor, trainInput(files, { model: { path: snapshot } }))
   const plain = await createTraining(ctx, actor, trainInput(files))
   assert.equal(linked.spec.model.revision, plain.spec.model.revision)
@@ -102,13 +142,30 @@ test('a model of another family is refused by name, and a broken one by what is 
     const path = join(files.root, name)
     await mkdir(path)
     for (const [file, text] of Object.entries(content)) await writeFile(join(path, file), text)
-    return (await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path } }))))[0]!.message
+    return (await issuesOf(createTraining(ctx, actor, trainInput(files, { model: { path } }))))[0]!
+      .message
   }
-  const good = { 'config.json': '{"model_type":"llama"}', 'tokenizer.json': '{}', 'model.safetensors': safetensors({ w: [1] }) }
-  assert.match(await bad('mamba', { ...good, 'config.json': '{"model_type":"mamba"}' }), /expected model_type llama, got "mamba"/)
-  assert.match(await bad('no-json', { ...good, 'config.json': 'hello' }), /expected a JSON object with model_type/)
-  assert.match(await bad('short', { ...good, 'model.safetensors': 'x' }), /model.safetensors: expected a safetensors header/)
-  assert.match(await bad('huge', { ...good, 'model.safetensors': Buffer.alloc(64, 0xff) }), /expected a safetensors header/)
+  const good = {
+    'config.json': '{"model_type":"llama"}',
+    'tokenizer.json': '{}',
+    'model.safetensors': safetensors({ w: [1] }),
+  }
+  assert.match(
+    await bad('mamba', { ...good, 'config.json': '{"model_type":"mamba"}' }),
+    /expected model_type llama, got "mamba"/,
+  )
+  assert.match(
+    await bad('no-json', { ...good, 'config.json': 'hello' }),
+    /expected a JSON object with model_type/,
+  )
+  assert.match(
+    await bad('short', { ...good, 'model.safetensors': 'x' }),
+    /model.safetensors: expected a safetensors header/,
+  )
+  assert.match(
+    await bad('huge', { ...good, 'model.safetensors': Buffer.alloc(64, 0xff) }),
+    /expected a safetensors header/,
+  )
   assert.match(await bad('empty', {}), /there is no config.json/)
 })
 
@@ -123,8 +180,14 @@ test('a changed file is another revision, and a cached fingerprint does not hide
 })
 
 test('when too many runs wait, another is refused', async () => {
-  const [{ waiting }] = (await query<{ waiting: number }>(ctx.db, sql`select count(*)::int as waiting from runs where status = 'QUEUED'`)) as [{ waiting: number }]
-  const full = { ...ctx, config: { ...ctx.config, limits: { ...ctx.config.limits, queuedRuns: waiting } } }
+  const [{ waiting }] = (await query<{ waiting: number }>(
+    ctx.db,
+    sql`select count(*)::int as waiting from runs where status = 'QUEUED'`,
+  )) as [{ waiting: number }]
+  const full = {
+    ...ctx,
+    config: { ...ctx.config, limits: { ...ctx.config.limits, queuedRuns: waiting } },
+  }
   await assert.rejects(createTraining(full, actor, trainInput(files)), LimitExceeded)
 })
 
@@ -132,10 +195,23 @@ test('an adapter is evaluated on its own base model, and on no other', async () 
   const trained = await createTraining(ctx, actor, trainInput(files))
   const [adapter] = await ctx.db
     .insert(adapters)
-    .values({ name: 'mine', runId: trained.id, baseModelId: trained.baseModelId, sha256: 'a'.repeat(64), parameters: 1, r: 16, alpha: 32, targetModules: [] })
+    .values({
+      name: 'mine',
+      runId: trained.id,
+      baseModelId: trained.baseModelId,
+      sha256: 'a'.repeat(64),
+      parameters: 1,
+      r: 16,
+      alpha: 32,
+      targetModules: [],
+    })
     .returning()
   const tasks = [{ task: 'who_is_bigger' as const, limit: 3 }]
-  const run = await createEvaluation(ctx, actor, { idempotencyKey: 'evaluate', adapterId: adapter!.id, tasks })
+  const run = await createEvaluation(ctx, actor, {
+    idempotencyKey: 'evaluate',
+    adapterId: adapter!.id,
+    tasks,
+  })
   assert.ok(run.spec.kind === 'EVALUATE')
   assert.deepEqual(run.spec.adapter, { id: adapter!.id, sha256: 'a'.repeat(64) })
   assert.equal(run.baseModelId, trained.baseModelId)
@@ -146,9 +222,18 @@ test('an adapter is evaluated on its own base model, and on no other', async () 
   await writeFile(join(other, 'tokenizer.json'), '{}')
   await writeFile(join(other, 'model.safetensors'), safetensors({ w: [7] }))
   const mixed = { idempotencyKey: 'mixed', adapterId: adapter!.id, model: { path: other }, tasks }
-  assert.match((await issuesOf(createEvaluation(ctx, actor, mixed)))[0]!.message, /expected the adapter's base model/)
-  await assert.rejects(createEvaluation(ctx, actor, { ...mixed, idempotencyKey: 'none', adapterId: trained.id }), NotFound)
-  assert.deepEqual((await issuesOf(createEvaluation(ctx, actor, { idempotencyKey: 'x', tasks })))[0]!.path, ['model'])
+  assert.match(
+    (await issuesOf(createEvaluation(ctx, actor, mixed)))[0]!.message,
+    /expected the adapter's base model/,
+  )
+  await assert.rejects(
+    createEvaluation(ctx, actor, { ...mixed, idempotencyKey: 'none', adapterId: trained.id }),
+    NotFound,
+  )
+  assert.deepEqual(
+    (await issuesOf(createEvaluation(ctx, actor, { idempotencyKey: 'x', tasks })))[0]!.path,
+    ['model'],
+  )
 })
 
 test('only a failed or canceled run can be retried, and only while its files are what they were', async () => {
@@ -161,6 +246,9 @@ test('only a failed or canceled run can be retried, and only while its files are
   assert.deepEqual([again.retryOf, again.status, again.spec], [run.id, 'QUEUED', run.spec])
   assert.equal((await retryRun(ctx, actor, { id: run.id, idempotencyKey: 'retry' })).id, again.id)
   await writeFile(path, 'four!')
-  await assert.rejects(retryRun(ctx, actor, { id: run.id, idempotencyKey: 'later' }), /has changed since/)
+  await assert.rejects(
+    retryRun(ctx, actor, { id: run.id, idempotencyKey: 'later' }),
+    /has changed since/,
+  )
   assert.equal((await ctx.db.select().from(runs).where(eq(runs.retryOf, run.id))).length, 1)
 })

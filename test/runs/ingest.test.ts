@@ -10,7 +10,17 @@ import { createTraining } from '#api/runs/create.ts'
 import { parseBatch } from '#api/runs/batch.ts'
 import { buildJob } from '#api/runs/job.ts'
 import { Job } from '#schema/protocol.ts'
-import { adapters, artifacts, comparisonTasks, comparisons, evaluations, events, metrics, runs, samples } from '#schema/tables.ts'
+import {
+  adapters,
+  artifacts,
+  comparisonTasks,
+  comparisons,
+  evaluations,
+  events,
+  metrics,
+  runs,
+  samples,
+} from '#schema/tables.ts'
 import { numbered, startAttempt, started, type Attempt, type Said } from '#test/support/attempt.ts'
 import { testContext } from '#test/support/context.ts'
 import { makeActor, makeFiles, trainInput } from '#test/support/input.ts'
@@ -26,21 +36,41 @@ const begin = async (more: Parameters<typeof trainInput>[1] = {}): Promise<Attem
   return startAttempt(ctx)
 }
 const runOf = async (id: string) => (await db.select().from(runs).where(eq(runs.id, id)))[0]!
-const eventsOf = (id: string) => db.select().from(events).where(eq(events.runId, id)).orderBy(asc(events.cursor))
+const eventsOf = (id: string) =>
+  db.select().from(events).where(eq(events.runId, id)).orderBy(asc(events.cursor))
 const curve = async (id: string) =>
-  (await db.select().from(metrics).where(eq(metrics.runId, id)).orderBy(asc(metrics.step))).map(({ step, value }) => [step, value])
-const loss = (step: number, value: number | null = lossAt(step)) => ['metrics', { step, values: { loss: value } }] as const
+  (await db.select().from(metrics).where(eq(metrics.runId, id)).orderBy(asc(metrics.step))).map(
+    ({ step, value }) => [step, value],
+  )
+const loss = (step: number, value: number | null = lossAt(step)) =>
+  ['metrics', { step, values: { loss: value } }] as const
 const everything = async (id: string) => [await runOf(id), await eventsOf(id), await curve(id)]
-const expire = (id: string) => db.update(runs).set({ leaseUntil: new Date(0) }).where(eq(runs.id, id))
+const expire = (id: string) =>
+  db
+    .update(runs)
+    .set({ leaseUntil: new Date(0) })
+    .where(eq(runs.id, id))
 
 test('cursors are dense, and tell the order of statuses and events', async () => {
   const attempt = await begin()
   const answer = await attempt.say(started(), loss(1), loss(2))
   assert.deepEqual(answer, { acknowledged: 3, leaseSeconds: 30, cancel: false })
   const stored = await eventsOf(attempt.runId)
-  assert.deepEqual(stored.map(({ cursor }) => cursor), [1, 2, 3, 4, 5, 6])
-  const told = stored.map(({ source, type, body }) => `${source} ${type}${type === 'status' ? ` ${body['to']}` : ''}`)
-  const wanted = ['API status QUEUED', 'API status STARTING', 'API status RUNNING', 'RUNTIME started', 'RUNTIME metrics', 'RUNTIME metrics']
+  assert.deepEqual(
+    stored.map(({ cursor }) => cursor),
+    [1, 2, 3, 4, 5, 6],
+  )
+  const told = stored.map(
+    ({ source, type, body }) => `${source} ${type}${type === 'status' ? ` ${body['to']}` : ''}`,
+  )
+  const wanted = [
+    'API status QUEUED',
+    'API status STARTING',
+    'API status RUNNING',
+    'RUNTIME started',
+    'RUNTIME metrics',
+    'RUNTIME metrics',
+  ]
   assert.deepEqual(told, wanted)
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
@@ -51,10 +81,17 @@ test('a repeated post changes nothing, also after the run has ended', async () =
   const end = numbered(3, 'failed', { code: 'INPUT', message: 'row 7 has no answer' })
   await attempt.post([end])
   const before = await everything(attempt.runId)
-  const again = await attempt.post([numbered(1, 'started', { runtime: 'x', device: 'x', threads: 1, resumedFromStep: null }), numbered(2, ...loss(1, 99)), end])
+  const again = await attempt.post([
+    numbered(1, 'started', { runtime: 'x', device: 'x', threads: 1, resumedFromStep: null }),
+    numbered(2, ...loss(1, 99)),
+    end,
+  ])
   assert.equal(again.acknowledged, 3)
   assert.deepEqual(await everything(attempt.runId), before)
-  assert.deepEqual((await runOf(attempt.runId)).failure, { code: 'INPUT', message: 'row 7 has no answer' })
+  assert.deepEqual((await runOf(attempt.runId)).failure, {
+    code: 'INPUT',
+    message: 'row 7 has no answer',
+  })
   await assert.rejects(attempt.post([numbered(4, ...loss(2))]), Conflict)
   await assert.rejects(attempt.post([]), Conflict)
   assert.deepEqual(await everything(attempt.runId), before)
@@ -87,8 +124,17 @@ test('a lease that has run out is good again when the runtime speaks before it i
 test('what never was a token is unauthorized', async () => {
   const attempt = await begin()
   const [id, secret] = attempt.token.split('.') as [string, string]
-  const forged = [`${id}.${secret.slice(0, -1)}${secret.endsWith('A') ? 'B' : 'A'}`, `${id}.9-${secret.slice(2)}`, `${crypto.randomUUID()}.${secret}`, 'x']
-  for (const token of forged) await assert.rejects(db.transaction((tx) => holdAttempt(tx, token)), Unauthorized)
+  const forged = [
+    `${id}.${secret.slice(0, -1)}${secret.endsWith('A') ? 'B' : 'A'}`,
+    `${id}.9-${secret.slice(2)}`,
+    `${crypto.randomUUID()}.${secret}`,
+    'x',
+  ]
+  for (const token of forged)
+    await assert.rejects(
+      db.transaction((tx) => holdAttempt(tx, token)),
+      Unauthorized,
+    )
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
@@ -104,9 +150,15 @@ test('a resumed attempt replaces the steps it repeats: the curve has every step 
   const job = Job.parse(await buildJob(ctx, await runOf(second.runId)))
   assert.deepEqual([job.attempt, job.checkpoint?.id, job.checkpoint?.step], [2, checkpoint.id, 5])
   await second.say(started(5))
-  assert.deepEqual((await curve(attempt.runId)).map(([step]) => step), [1, 2, 3, 4, 5])
+  assert.deepEqual(
+    (await curve(attempt.runId)).map(([step]) => step),
+    [1, 2, 3, 4, 5],
+  )
   await second.say(loss(6, 60), loss(7), loss(8))
-  assert.deepEqual(await curve(attempt.runId), [1, 2, 3, 4, 5, 6, 7, 8].map((step) => [step, step === 6 ? 60 : lossAt(step)]))
+  assert.deepEqual(
+    await curve(attempt.runId),
+    [1, 2, 3, 4, 5, 6, 7, 8].map((step) => [step, step === 6 ? 60 : lossAt(step)]),
+  )
   await second.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
@@ -127,13 +179,28 @@ test('an engine failure is retried while attempts are left; input and non-finite
 
 test('a value that is not finite is stored as null and fails the run with an event that names the term', async () => {
   const attempt = await begin()
-  const answer = await attempt.say(started(), loss(1), ['metrics', { step: 2, values: { loss: null, nll_loss: 2, log_odds_ratio: null } }], loss(3))
+  const answer = await attempt.say(
+    started(),
+    loss(1),
+    ['metrics', { step: 2, values: { loss: null, nll_loss: 2, log_odds_ratio: null } }],
+    loss(3),
+  )
   assert.equal(answer.cancel, true)
   const { status, failure } = await runOf(attempt.runId)
-  assert.deepEqual([status, failure], ['FAILED', { code: 'NON_FINITE', message: 'step 2: loss, log_odds_ratio became non-finite' }])
-  const log = (await eventsOf(attempt.runId)).find(({ source, type }) => source === 'API' && type === 'log')
+  assert.deepEqual(
+    [status, failure],
+    ['FAILED', { code: 'NON_FINITE', message: 'step 2: loss, log_odds_ratio became non-finite' }],
+  )
+  const log = (await eventsOf(attempt.runId)).find(
+    ({ source, type }) => source === 'API' && type === 'log',
+  )
   assert.match(String(log?.body['message']), /log_odds_ratio/)
-  assert.deepEqual((await db.select().from(metrics).where(eq(metrics.runId, attempt.runId))).filter(({ value }) => value === null).length, 2)
+  assert.deepEqual(
+    (await db.select().from(metrics).where(eq(metrics.runId, attempt.runId))).filter(
+      ({ value }) => value === null,
+    ).length,
+    2,
+  )
   await assert.rejects(attempt.say(loss(4)), Conflict)
 })
 
@@ -164,22 +231,43 @@ test('training, scoring and comparing: a finished run has adapter, evaluations a
   const file = await attempt.store('ADAPTER', 'adapter_model.safetensors', 'weights')
   const other = await attempt.store('CHECKPOINT', 'checkpoint.bin', 'other', 1)
   const second = await startOver(attempt)
-  await assert.rejects(second.say(['adapter', { artifacts: [other.id], sha256: file.sha256, parameters: 6 }]), /expected stored ADAPTER artifacts/)
+  await assert.rejects(
+    second.say(['adapter', { artifacts: [other.id], sha256: file.sha256, parameters: 6 }]),
+    /expected stored ADAPTER artifacts/,
+  )
   const third = await startOver(second)
-  await third.say(started(), ['adapter', { artifacts: [file.id], sha256: file.sha256, parameters: 6 }])
-  for (const [key, right] of [['BASE:who_is_bigger', 2], ['ADAPTER:who_is_bigger', 4]] as const) {
+  await third.say(started(), [
+    'adapter',
+    { artifacts: [file.id], sha256: file.sha256, parameters: 6 },
+  ])
+  for (const [key, right] of [
+    ['BASE:who_is_bigger', 2],
+    ['ADAPTER:who_is_bigger', 4],
+  ] as const) {
     await third.say(['evaluation', { key, promptHash: 'p', documents: 5 }])
     const all = [0, 1, 2, 3, 4].map((document) => sample(document, document < right))
-    await third.say(['samples', { key, samples: all }], ['samples', { key, samples: all.slice(0, 2) }])
+    await third.say(
+      ['samples', { key, samples: all }],
+      ['samples', { key, samples: all.slice(0, 2) }],
+    )
     await third.say(['evaluated', { key, documents: 5 }])
   }
   await third.say(['finished', { summary: { loss: 0.5 } }])
   assert.equal((await runOf(attempt.runId)).status, 'SUCCEEDED')
   const [adapter] = await db.select().from(adapters).where(eq(adapters.runId, attempt.runId))
   assert.deepEqual([adapter!.sha256, adapter!.r, adapter!.alpha], [file.sha256, 16, 32])
-  const [comparison] = await db.select().from(comparisons).where(eq(comparisons.runId, attempt.runId))
-  const [task] = await db.select().from(comparisonTasks).where(eq(comparisonTasks.comparisonId, comparison!.id))
-  assert.deepEqual([task!.n, task!.baseline, task!.candidate, task!.gained, task!.lost], [5, 0.4, 0.8, 2, 0])
+  const [comparison] = await db
+    .select()
+    .from(comparisons)
+    .where(eq(comparisons.runId, attempt.runId))
+  const [task] = await db
+    .select()
+    .from(comparisonTasks)
+    .where(eq(comparisonTasks.comparisonId, comparison!.id))
+  assert.deepEqual(
+    [task!.n, task!.baseline, task!.candidate, task!.gained, task!.lost],
+    [5, 0.4, 0.8, 2, 0],
+  )
   const stored = (await eventsOf(attempt.runId)).filter(({ type }) => type === 'samples')
   assert.deepEqual(stored[0]!.body, { key: 'BASE:who_is_bigger', count: 5 })
 })
@@ -194,21 +282,46 @@ async function startOver(attempt: Attempt): Promise<Attempt> {
 test('an evaluation that an attempt starts again replaces its samples; what is finished is not ordered again', async () => {
   const attempt = await begin({ evaluate: { tasks: [{ task: 'who_is_bigger', limit: 2 }] } })
   const key = 'BASE:who_is_bigger'
-  await attempt.say(started(), ['evaluation', { key, promptHash: 'p', documents: 2 }], ['samples', { key, samples: [sample(0, true)] }])
-  await assert.rejects(attempt.say(['evaluated', { key, documents: 2 }]), /expected samples of 2 documents, got 1/)
+  await attempt.say(
+    started(),
+    ['evaluation', { key, promptHash: 'p', documents: 2 }],
+    ['samples', { key, samples: [sample(0, true)] }],
+  )
+  await assert.rejects(
+    attempt.say(['evaluated', { key, documents: 2 }]),
+    /expected samples of 2 documents, got 1/,
+  )
   const second = await startOver(attempt)
   const job = () => runOf(second.runId).then((run) => buildJob(ctx, run))
-  assert.deepEqual((await job()).evaluations.map(({ key }) => key), [key, 'ADAPTER:who_is_bigger'])
+  assert.deepEqual(
+    (await job()).evaluations.map(({ key }) => key),
+    [key, 'ADAPTER:who_is_bigger'],
+  )
   await second.say(started(), ['evaluation', { key, promptHash: 'p', documents: 2 }])
-  const [evaluation] = await db.select().from(evaluations).where(eq(evaluations.runId, attempt.runId))
-  assert.equal((await db.select().from(samples).where(eq(samples.evaluationId, evaluation!.id))).length, 0)
-  await second.say(['samples', { key, samples: [sample(0, false), sample(1, false)] }], ['evaluated', { key, documents: 2 }])
-  assert.deepEqual((await job()).evaluations.map(({ key }) => key), ['ADAPTER:who_is_bigger'])
+  const [evaluation] = await db
+    .select()
+    .from(evaluations)
+    .where(eq(evaluations.runId, attempt.runId))
+  assert.equal(
+    (await db.select().from(samples).where(eq(samples.evaluationId, evaluation!.id))).length,
+    0,
+  )
+  await second.say(
+    ['samples', { key, samples: [sample(0, false), sample(1, false)] }],
+    ['evaluated', { key, documents: 2 }],
+  )
+  assert.deepEqual(
+    (await job()).evaluations.map(({ key }) => key),
+    ['ADAPTER:who_is_bigger'],
+  )
   await second.say(['failed', { code: 'INPUT', message: 'enough' }])
 
   const other = await begin({ evaluate: { tasks: [{ task: 'who_is_bigger', limit: 2 }] } })
   const reusing = await buildJob(ctx, await runOf(other.runId))
-  assert.deepEqual(reusing.evaluations.map(({ key }) => key), ['ADAPTER:who_is_bigger'])
+  assert.deepEqual(
+    reusing.evaluations.map(({ key }) => key),
+    ['ADAPTER:who_is_bigger'],
+  )
   await other.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
@@ -221,15 +334,22 @@ test('of a run’s checkpoints the newest two are kept', async () => {
   }
   const kept = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
   assert.deepEqual(kept.map(({ step }) => step).sort(), [3, 4])
-  assert.deepEqual((await readdir(`${ctx.config.home}/artifacts/${attempt.runId}`)).sort(), kept.map(({ id }) => id).sort())
+  assert.deepEqual(
+    (await readdir(`${ctx.config.home}/artifacts/${attempt.runId}`)).sort(),
+    kept.map(({ id }) => id).sort(),
+  )
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
 test('checkpoints that were stored before the first of them was named are kept until they are', async () => {
   const attempt = await begin()
   const ids: string[] = []
-  for (const step of [1, 2, 3, 4]) ids.push((await attempt.store('CHECKPOINT', 'checkpoint.bin', `at ${step}`, step)).id)
-  await attempt.say(started(), ...ids.map((artifact, i): Said => ['checkpoint', { step: i + 1, artifact }]))
+  for (const step of [1, 2, 3, 4])
+    ids.push((await attempt.store('CHECKPOINT', 'checkpoint.bin', `at ${step}`, step)).id)
+  await attempt.say(
+    started(),
+    ...ids.map((artifact, i): Said => ['checkpoint', { step: i + 1, artifact }]),
+  )
   const kept = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
   assert.deepEqual(kept.map(({ step }) => step).sort(), [3, 4])
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
@@ -243,7 +363,12 @@ test('garbage is refused with its place, and what Postgres cannot keep is made s
     text([{ seq: 0, at: 'now', type: 'log' }]),
     text([numbered(1, 'metrics', { step: 2 ** 31, values: {} })]),
     text([numbered(1, 'metrics', { step: 1, values: { 'a b': 1 } })]),
-    text([numbered(1, 'metrics', { step: 1, values: Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`m${i}`, 1])) })]),
+    text([
+      numbered(1, 'metrics', {
+        step: 1,
+        values: Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`m${i}`, 1])),
+      }),
+    ]),
     text([numbered(1, 'log', { level: 'info', message: 'x'.repeat(8193) })]),
     text(Array.from({ length: 1001 }, (_, i) => numbered(i + 1, 'phase', { phase: 'TRAIN' }))),
   ]
@@ -258,10 +383,22 @@ test('garbage is refused with its place, and what Postgres cannot keep is made s
 
 test('two posts of one attempt at once are stored once and in order', async () => {
   const attempt = await begin()
-  const batch = [numbered(1, 'phase', { phase: 'TRAIN' }), numbered(2, ...loss(1)), numbered(3, ...loss(2))]
-  const answers = await Promise.all([attempt.post(batch), attempt.post(batch.slice(0, 2)), attempt.post(batch), attempt.post(batch)])
+  const batch = [
+    numbered(1, 'phase', { phase: 'TRAIN' }),
+    numbered(2, ...loss(1)),
+    numbered(3, ...loss(2)),
+  ]
+  const answers = await Promise.all([
+    attempt.post(batch),
+    attempt.post(batch.slice(0, 2)),
+    attempt.post(batch),
+    attempt.post(batch),
+  ])
   assert.equal(Math.max(...answers.map(({ acknowledged }) => acknowledged)), 3)
   const stored = (await eventsOf(attempt.runId)).filter(({ source }) => source === 'RUNTIME')
-  assert.deepEqual(stored.map(({ sourceSeq }) => sourceSeq), [1, 2, 3])
+  assert.deepEqual(
+    stored.map(({ sourceSeq }) => sourceSeq),
+    [1, 2, 3],
+  )
   await attempt.post([numbered(4, 'failed', { code: 'INPUT', message: 'enough' })])
 })

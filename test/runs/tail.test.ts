@@ -20,7 +20,11 @@ const create = () => createTraining(ctx, actor, trainInput(files))
 const note = (run: Run, ...messages: readonly string[]) =>
   ctx.db.transaction(async (tx) => {
     await lockRun(tx, run.id)
-    await append(tx, run, messages.map((message) => ({ source: 'API', type: 'log', body: { message } })))
+    await append(
+      tx,
+      run,
+      messages.map((message) => ({ source: 'API', type: 'log', body: { message } })),
+    )
   })
 const take = async (events: AsyncGenerator<{ cursor: number }>, count: number) => {
   const cursors: number[] = []
@@ -47,10 +51,15 @@ test('a hundred events written by ten at once reach a subscriber once each, in o
   const events = tail(ctx, run.id, { after: 1 })
   const seen = take(events, 100)
   const start = performance.now()
-  await Promise.all(Array.from({ length: 10 }, async (_, i) => {
-    for (let k = 0; k < 10; k++) await note(run, `${i}.${k}`)
-  }))
-  assert.deepEqual(await seen, Array.from({ length: 100 }, (_, i) => i + 2))
+  await Promise.all(
+    Array.from({ length: 10 }, async (_, i) => {
+      for (let k = 0; k < 10; k++) await note(run, `${i}.${k}`)
+    }),
+  )
+  assert.deepEqual(
+    await seen,
+    Array.from({ length: 100 }, (_, i) => i + 2),
+  )
   // Without the bell a waiter would look again after five seconds.
   assert.ok(performance.now() - start < 4500)
   await events.return()
@@ -85,7 +94,10 @@ test('a subscriber survives the loss of the bell’s connection', async () => {
   const run = await create()
   const events = tail(ctx, run.id, { after: 1 })
   const waiting = events.next()
-  await query(ctx.db, sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'oddsmith bell' and datname = current_database()`)
+  await query(
+    ctx.db,
+    sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'oddsmith bell' and datname = current_database()`,
+  )
   await note(run, 'after the loss')
   assert.equal((await waiting).value!.cursor, 2)
   const next = events.next()
@@ -98,7 +110,11 @@ test('no status follows that the lifecycle does not allow', async () => {
   const run = await create()
   for (const from of runStatuses) {
     for (const to of runStatuses.filter((status) => !mayFollow(from, status))) {
-      await assert.rejects(ctx.db.transaction((tx) => advance(tx, { ...run, status: from }, to)), Conflict, `${from} ${to}`)
+      await assert.rejects(
+        ctx.db.transaction((tx) => advance(tx, { ...run, status: from }, to)),
+        Conflict,
+        `${from} ${to}`,
+      )
     }
   }
 })

@@ -2,7 +2,13 @@
 import { openArtifacts } from '#api/artifacts.ts'
 import { claim } from '#api/dispatch/claim.ts'
 import { ingest } from '#api/runs/ingest.ts'
-import type { Acknowledgement, ArtifactRef, EventBody, EventType, RunEvent } from '#schema/protocol.ts'
+import type {
+  Acknowledgement,
+  ArtifactRef,
+  EventBody,
+  EventType,
+  RunEvent,
+} from '#schema/protocol.ts'
 import { sha256 } from '#api/canonical.ts'
 import type { TestContext } from './context.ts'
 
@@ -14,7 +20,12 @@ export type Attempt = {
   say(...events: readonly Said[]): Promise<Acknowledgement>
   /** Posts exactly these. */
   post(events: readonly RunEvent[]): Promise<Acknowledgement>
-  store(kind: ArtifactRef['kind'], name: string, content: string, step?: number): Promise<ArtifactRef>
+  store(
+    kind: ArtifactRef['kind'],
+    name: string,
+    content: string,
+    step?: number,
+  ): Promise<ArtifactRef>
 }
 
 export type Said = { readonly [T in EventType]: readonly [type: T, body: EventBody<T>] }[EventType]
@@ -34,7 +45,11 @@ export async function startAttempt(ctx: TestContext): Promise<Attempt> {
     post,
     say: (...said) => post(said.map(([type, body]) => numbered(++seq, type, body))),
     store: (kind, name, content, step) =>
-      full.artifacts.store(token, { kind, name, step: step ?? null, sha256: sha256(content) }, bytes(content)),
+      full.artifacts.store(
+        token,
+        { kind, name, step: step ?? null, sha256: sha256(content) },
+        bytes(content),
+      ),
   }
 }
 

@@ -17,7 +17,12 @@ export async function testContext(overrides: Partial<Config> = {}): Promise<Test
   const { database, drop } = await makeDatabase()
   const home = await mkdtemp(join(tmpdir(), 'oddsmith-home-'))
   const bell = await openBell(database.url)
-  const config: Config = { ...readConfig({ ODDSMITH_HOME: home }), databaseUrl: database.url, port: 0, ...overrides }
+  const config: Config = {
+    ...readConfig({ ODDSMITH_HOME: home }),
+    databaseUrl: database.url,
+    port: 0,
+    ...overrides,
+  }
   after(async () => {
     await bell.close()
     await drop()

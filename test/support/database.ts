@@ -15,7 +15,10 @@ export async function testDatabase(): Promise<Database> {
  * For those who close more than the database, and must close it last: hooks of `after` run in the order in which they were made.
  * Without the global setup (one file run by itself) a server is started for it.
  */
-export async function makeDatabase(): Promise<{ readonly database: Database; readonly drop: () => Promise<void> }> {
+export async function makeDatabase(): Promise<{
+  readonly database: Database
+  readonly drop: () => Promise<void>
+}> {
   const own = process.env['ODDSMITH_TEST_TEMPLATE'] ? null : await startTestServer()
   const template = own?.template ?? process.env['ODDSMITH_TEST_TEMPLATE']!
   const name = `oddsmith_test_${randomBytes(6).toString('hex')}`

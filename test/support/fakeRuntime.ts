@@ -25,9 +25,11 @@ export type FakeOptions = {
 
 const options = JSON.parse(process.argv[2] ?? '{}') as FakeOptions
 const { steps = 20, stepTime = 10, checkpointEvery = 5, documents = 5 } = options
-if (options.environment) writeFileSync(options.environment, JSON.stringify(Object.keys(process.env)))
+if (options.environment)
+  writeFileSync(options.environment, JSON.stringify(Object.keys(process.env)))
 if (options.pidFile) writeFileSync(options.pidFile, String(process.pid))
-while (options.waitFor && !existsSync(options.waitFor)) await new Promise((resolve) => setTimeout(resolve, 20))
+while (options.waitFor && !existsSync(options.waitFor))
+  await new Promise((resolve) => setTimeout(resolve, 20))
 if (options.crash) {
   console.error(options.crash)
   process.exit(7)
@@ -39,8 +41,17 @@ const job = await client.job()
 const report = new Reporter(client, { leaseSeconds: job.leaseSeconds, gather: 30 })
 const terminated = new AbortController()
 process.on('SIGTERM', () => options.deaf || terminated.abort())
-const signal = options.deaf ? new AbortController().signal : AbortSignal.any([report.signal, terminated.signal])
+const signal = options.deaf
+  ? new AbortController().signal
+  : AbortSignal.any([report.signal, terminated.signal])
 const beforeStep = (step: number) => {
   if (step === options.dieAt && job.attempt === 1) process.kill(process.pid, 'SIGKILL')
 }
-await pretend(client, report, job, { steps, stepTime, checkpointEvery, documents, signal, beforeStep })
+await pretend(client, report, job, {
+  steps,
+  stepTime,
+  checkpointEvery,
+  documents,
+  signal,
+  beforeStep,
+})

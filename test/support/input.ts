@@ -8,13 +8,23 @@ import type { Db } from '#api/database.ts'
 import type { TrainInput } from '#api/runs/create.ts'
 import { accounts } from '#schema/tables.ts'
 
-export type Files = { readonly root: string; readonly model: string; readonly dataset: string; readonly rows: string }
+export type Files = {
+  readonly root: string
+  readonly model: string
+  readonly dataset: string
+  readonly rows: string
+}
 
 /** Removed after the file's last test. `documents` is the number of benchmark rows. */
 export async function makeFiles(documents = 5): Promise<Files> {
   const root = await mkdtemp(join(tmpdir(), 'oddsmith-files-'))
   after(() => rm(root, { recursive: true, force: true }))
-  const files = { root, model: join(root, 'model'), dataset: join(root, 'pairs.jsonl'), rows: join(root, 'benchmark.jsonl') }
+  const files = {
+    root,
+    model: join(root, 'model'),
+    dataset: join(root, 'pairs.jsonl'),
+    rows: join(root, 'benchmark.jsonl'),
+  }
   await mkdir(files.model)
   await writeFile(join(files.model, 'config.json'), JSON.stringify({ model_type: 'llama' }))
   await writeFile(join(files.model, 'tokenizer.json'), '{}')

@@ -20,7 +20,12 @@ export type Behaviour = {
 export const lossAt = (step: number): number => 1 / step
 
 /** Trains, scores and finishes; resumes after the job's checkpoint; on the signal writes one and says goodbye. */
-export async function pretend(client: Client, report: Reporter, job: Job, how: Behaviour): Promise<void> {
+export async function pretend(
+  client: Client,
+  report: Reporter,
+  job: Job,
+  how: Behaviour,
+): Promise<void> {
   const signal = how.signal ?? report.signal
   const resumed = job.checkpoint?.step ?? null
   report.event('started', { runtime: 'fake', device: 'none', threads: 1, resumedFromStep: resumed })
@@ -31,16 +36,28 @@ export async function pretend(client: Client, report: Reporter, job: Job, how: B
       if (signal.aborted) return await leave(client, report, step - 1)
       how.beforeStep?.(step)
       report.event('metrics', { step, values: { loss: lossAt(step), learning_rate: 1e-5 } })
-      report.event('progress', { phase: 'TRAIN', done: step, total: how.steps, unit: 'step', tokensPerSecond: null, etaSeconds: null })
+      report.event('progress', {
+        phase: 'TRAIN',
+        done: step,
+        total: how.steps,
+        unit: 'step',
+        tokensPerSecond: null,
+        etaSeconds: null,
+      })
       if (step % how.checkpointEvery === 0) await saveCheckpoint(client, report, step)
     }
-    const file = await client.upload(Buffer.from('adapter'), { kind: 'ADAPTER', name: 'adapter_model.safetensors' })
+    const file = await client.upload(Buffer.from('adapter'), {
+      kind: 'ADAPTER',
+      name: 'adapter_model.safetensors',
+    })
     report.event('adapter', { artifacts: [file.id], sha256: file.sha256, parameters: 12 })
   }
   report.event('phase', { phase: 'EVALUATE' })
   for (const { key, subject } of job.evaluations) {
     report.event('evaluation', { key, promptHash: 'a'.repeat(64), documents: how.documents })
-    const samples = Array.from({ length: how.documents }, (_, document) => sample(document, subject === 'ADAPTER' || document % 2 === 0))
+    const samples = Array.from({ length: how.documents }, (_, document) =>
+      sample(document, subject === 'ADAPTER' || document % 2 === 0),
+    )
     report.event('samples', { key, samples })
     report.event('evaluated', { key, documents: how.documents })
   }
@@ -49,7 +66,11 @@ export async function pretend(client: Client, report: Reporter, job: Job, how: B
 }
 
 async function saveCheckpoint(client: Client, report: Reporter, step: number): Promise<void> {
-  const file = await client.upload(Buffer.from(`checkpoint ${step}`), { kind: 'CHECKPOINT', name: 'checkpoint.bin', step })
+  const file = await client.upload(Buffer.from(`checkpoint ${step}`), {
+    kind: 'CHECKPOINT',
+    name: 'checkpoint.bin',
+    step,
+  })
   report.event('checkpoint', { step, artifact: file.id })
 }
 
@@ -66,7 +87,10 @@ export function sample(document: number, right: boolean): Sample {
     hash: `hash of ${document}`,
     gold: 0,
     picked: right ? 0 : 1,
-    choices: [{ logLikelihood: -1.5, tokens: 3 }, { logLikelihood: null, tokens: 2 }],
+    choices: [
+      { logLikelihood: -1.5, tokens: 3 },
+      { logLikelihood: null, tokens: 2 },
+    ],
     scores: { acc: right ? 1 : 0, acc_norm: right ? 1 : 0 },
     question: 'Which is bigger?',
     answers: ['a house', 'a mouse'],

@@ -9,7 +9,10 @@ import { startServer, type RunningServer, type ServerOptions } from '#api/server
 import { makeDatabase } from './database.ts'
 
 /** Closed after the file's last test. By default it starts no runs: give `concurrency` and a launcher for that. */
-export async function testServer(overrides: Partial<Config> = {}, options: ServerOptions = {}): Promise<RunningServer> {
+export async function testServer(
+  overrides: Partial<Config> = {},
+  options: ServerOptions = {},
+): Promise<RunningServer> {
   const { database, drop } = await makeDatabase()
   const home = await mkdtemp(join(tmpdir(), 'oddsmith-home-'))
   const config: Config = {

@@ -14,7 +14,9 @@ import { testServer } from '#test/support/server.ts'
 import { hostile, seed } from './seed.ts'
 
 const executablePath = process.env['CHROMIUM'] || '/usr/bin/chromium'
-const skip = existsSync(executablePath) ? false : `no browser at ${executablePath}; CHROMIUM names one`
+const skip = existsSync(executablePath)
+  ? false
+  : `no browser at ${executablePath}; CHROMIUM names one`
 
 if (skip !== false) {
   test('the pages in a browser', { skip }, () => {})
@@ -22,28 +24,50 @@ if (skip !== false) {
   const server = await testServer()
   const { db } = server.context
   const world = await seed(db)
-  const shots = process.env['ODDSMITH_SCREENSHOTS'] || (await mkdtemp(join(tmpdir(), 'oddsmith-pages-')))
+  const shots =
+    process.env['ODDSMITH_SCREENSHOTS'] || (await mkdtemp(join(tmpdir(), 'oddsmith-pages-')))
   await mkdir(shots, { recursive: true })
   const browser: Browser = await chromium.launch({
     executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   })
   after(() => browser.close())
 
-  const wide: BrowserContextOptions = { viewport: { width: 1280, height: 900 }, colorScheme: 'light' }
-  const phone: BrowserContextOptions = { viewport: { width: 390, height: 844 }, colorScheme: 'light', deviceScaleFactor: 2 }
+  const wide: BrowserContextOptions = {
+    viewport: { width: 1280, height: 900 },
+    colorScheme: 'light',
+  }
+  const phone: BrowserContextOptions = {
+    viewport: { width: 390, height: 844 },
+    colorScheme: 'light',
+    deviceScaleFactor: 2,
+  }
   const looks = {
-    'desktop-light': wide, 'desktop-dark': { ...wide, colorScheme: 'dark' },
-    'phone-light': phone, 'phone-dark': { ...phone, colorScheme: 'dark' },
+    'desktop-light': wide,
+    'desktop-dark': { ...wide, colorScheme: 'dark' },
+    'phone-light': phone,
+    'phone-dark': { ...phone, colorScheme: 'dark' },
   } satisfies Record<string, BrowserContextOptions>
 
   /** A page that fails the test for what a visitor would not see: console errors, failing or foreign requests. */
-  async function open(options: BrowserContextOptions, use: (page: Page) => Promise<void>): Promise<void> {
+  async function open(
+    options: BrowserContextOptions,
+    use: (page: Page) => Promise<void>,
+  ): Promise<void> {
     const context = await browser.newContext({ ...options, baseURL: server.url })
     const wrong: string[] = []
     const page = await context.newPage()
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') wrong.push(`console: ${message.text()}`)
+      if (message.type() === 'error' || message.type() === 'warning')
+        wrong.push(`console: ${message.text()}`)
     })
     page.on('pageerror', (error) => wrong.push(`error: ${error.message}`))
     page.on('response', (response) => {
@@ -68,7 +92,10 @@ if (skip !== false) {
   }
 
   const fits = async (page: Page) =>
-    assert.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'the page is wider than the screen')
+    assert.ok(
+      await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+      'the page is wider than the screen',
+    )
 
   for (const [look, options] of Object.entries(looks)) {
     test(`the leaderboard, a run and a comparison are whole: ${look}`, async () => {
@@ -98,9 +125,15 @@ if (skip !== false) {
         await fits(page)
         await page.screenshot({ path: join(shots, `runs-${look}.png`), fullPage: true })
         await page.getByRole('link', { name: 'Leaderboard' }).click()
-        assert.equal(await page.getByRole('link', { name: /what changed for orpo-beta-0\.3/ }).count(), 2)
+        assert.equal(
+          await page.getByRole('link', { name: /what changed for orpo-beta-0\.3/ }).count(),
+          2,
+        )
         await fits(page)
-        await page.screenshot({ path: join(shots, `leaderboard-known-${look}.png`), fullPage: true })
+        await page.screenshot({
+          path: join(shots, `leaderboard-known-${look}.png`),
+          fullPage: true,
+        })
         await page.getByRole('button', { name: 'Log out' }).click()
         await page.goto('/login')
         await page.screenshot({ path: join(shots, `login-${look}.png`) })
@@ -118,7 +151,14 @@ if (skip !== false) {
       await page.evaluate('globalThis.mark = 1')
       await db.transaction(async (tx) => {
         await tx.insert(metrics).values({ runId: running.id, name: 'loss', step: 141, value: 1.5 })
-        const progress = { phase: 'TRAIN', done: 141, total: 300, unit: 'steps', tokensPerSecond: 5000, etaSeconds: 600 }
+        const progress = {
+          phase: 'TRAIN',
+          done: 141,
+          total: 300,
+          unit: 'steps',
+          tokensPerSecond: 5000,
+          etaSeconds: 600,
+        }
         await append(tx, await lockRun(tx, running.id), [
           { source: 'RUNTIME', type: 'progress', body: progress },
           { source: 'RUNTIME', type: 'log', body: { level: 'info', message: 'step 141 has come' } },

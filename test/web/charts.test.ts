@@ -18,7 +18,12 @@ test('axes end on round numbers around the data', () => {
 })
 
 test('an axis of one value, or of rounding noise, has room around it', () => {
-  for (const [low, high] of [[0, 0], [0.7, 0.7], [-3, -3], [1, 1 + 2 ** -52]] as const) {
+  for (const [low, high] of [
+    [0, 0],
+    [0.7, 0.7],
+    [-3, -3],
+    [1, 1 + 2 ** -52],
+  ] as const) {
     const axis = scale(low, high, 4)
     assert.ok(axis.low < low && axis.high > high && axis.ticks.length > 2 && axis.ticks.length < 10)
     assert.match(place(axis, low), /^\d+\.\d\d%$/)
@@ -26,8 +31,21 @@ test('an axis of one value, or of rounding noise, has room around it', () => {
 })
 
 test('differences carry a true minus, and no sign where they round to nothing', () => {
-  assert.deepEqual([0.0174, -0.004, 0.0004, -0.0004].map(signed), ['+0.017', '−0.004', '0.000', '0.000'])
-  assert.deepEqual([2.1344, 52.13, 1234.5, 8e-6, -7.64e-6, 0, -0.25].map(brief), ['2.134', '52.1', '1235', '8e−6', '−7.6e−6', '0', '−0.250'])
+  assert.deepEqual([0.0174, -0.004, 0.0004, -0.0004].map(signed), [
+    '+0.017',
+    '−0.004',
+    '0.000',
+    '0.000',
+  ])
+  assert.deepEqual([2.1344, 52.13, 1234.5, 8e-6, -7.64e-6, 0, -0.25].map(brief), [
+    '2.134',
+    '52.1',
+    '1235',
+    '8e−6',
+    '−7.6e−6',
+    '0',
+    '−0.250',
+  ])
   assert.deepEqual([0.0209, 0.0004].map(probability), ['0.021', '< 0.001'])
   assert.deepEqual([47.6, 725, 12_010].map(duration), ['48 s', '12 min 5 s', '3 h 20 min'])
 })
@@ -44,12 +62,22 @@ test('smoothing starts at the first value and keeps a constant', () => {
 test('a curve of one point is a dot, noise is smoothed, a schedule is drawn as it is', async () => {
   const draw = async (values: number[], held: number[] = []) => {
     const points = (list: number[]) => list.map((value, step) => ({ step, value }))
-    return String(await chart({ name: 'loss', train: points(values), held: points(held), steps: values.length }))
+    return String(
+      await chart({
+        name: 'loss',
+        train: points(values),
+        held: points(held),
+        steps: values.length,
+      }),
+    )
   }
   assert.match(await draw([1.5]), /class="dots train"/)
   const noisy = await draw(Array.from({ length: 50 }, (_, i) => (i % 2) + i / 50))
   assert.ok(noisy.includes('class="raw"') && noisy.includes('class="line"'))
   assert.doesNotMatch(await draw(Array.from({ length: 50 }, (_, i) => i)), /class="raw"/)
   assert.match(await draw([], [2, 1]), /class="held".*class="dots"/s)
-  assert.match(await draw([2, 1], [3]), /aria-label="loss: training from 2\.000 at step 0 to 1\.000 at step 1; held out from 3\.000/)
+  assert.match(
+    await draw([2, 1], [3]),
+    /aria-label="loss: training from 2\.000 at step 0 to 1\.000 at step 1; held out from 3\.000/,
+  )
 })

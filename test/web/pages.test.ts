@@ -14,13 +14,19 @@ const world = await seed(db)
 const app = createPages({ db }).route('/', createAccountRoutes({ db }))
 const unknown = '00000000-0000-4000-8000-000000000000'
 
-const get = (path: string, headers: Record<string, string> = { authorization: `Bearer ${world.key}` }) => app.request(path, { headers })
-const page = async (path: string, headers?: Record<string, string>) => (await get(path, headers)).text()
+const get = (
+  path: string,
+  headers: Record<string, string> = { authorization: `Bearer ${world.key}` },
+) => app.request(path, { headers })
+const page = async (path: string, headers?: Record<string, string>) =>
+  (await get(path, headers)).text()
 const nobody = {}
 
 /** Says what was not found, and not the whole page. */
-const has = (body: string, wanted: RegExp, where = '') => assert.ok(wanted.test(body), `expected ${wanted} ${where}`)
-const lacks = (body: string, wanted: RegExp, where = '') => assert.ok(!wanted.test(body), `unexpected ${wanted} ${where}`)
+const has = (body: string, wanted: RegExp, where = '') =>
+  assert.ok(wanted.test(body), `expected ${wanted} ${where}`)
+const lacks = (body: string, wanted: RegExp, where = '') =>
+  assert.ok(!wanted.test(body), `unexpected ${wanted} ${where}`)
 
 /** What is on the page as text, without tags. */
 const textOf = (markup: string) => markup.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ')
@@ -32,7 +38,10 @@ test('the leaderboard is public, and links to nothing that is not', async () => 
   has(textOf(body), /ARC easy \(test\) acc_norm task version 1/)
   has(body, /orpo-beta-0\.3/)
   lacks(body, /href="\/(runs|comparisons|graphql)/)
-  has(await page('/'), new RegExp(`href="/comparisons/.*href="/runs/|href="/runs/${world.strong.runId}"`, 's'))
+  has(
+    await page('/'),
+    new RegExp(`href="/comparisons/.*href="/runs/|href="/runs/${world.strong.runId}"`, 's'),
+  )
 })
 
 test('scores that are not comparable are on boards of their own', async () => {
@@ -40,7 +49,9 @@ test('scores that are not comparable are on boards of their own', async () => {
   assert.equal(boards(await page('/')), 2)
   const limited = settings({ limit: 50 })
   const subject = { baseModelId: world.base.id, adapterId: null }
-  await world.evaluation(world.tuned.runId, subject, new Array<1>(50).fill(1), { settings: limited })
+  await world.evaluation(world.tuned.runId, subject, new Array<1>(50).fill(1), {
+    settings: limited,
+  })
   const body = await page('/')
   assert.equal(boards(body), 3)
   const last = textOf(body.slice(body.lastIndexOf('<section aria-labelledby')))
@@ -49,20 +60,35 @@ test('scores that are not comparable are on boards of their own', async () => {
 })
 
 test('who is not known is led to the login, and from there back', async () => {
-  const paths = ['/runs', `/runs/${world.strong.runId}`, `/runs/${world.strong.runId}?part=live`, `/comparisons/${unknown}`]
+  const paths = [
+    '/runs',
+    `/runs/${world.strong.runId}`,
+    `/runs/${world.strong.runId}?part=live`,
+    `/comparisons/${unknown}`,
+  ]
   for (const path of paths) {
     const response = await get(path, nobody)
     assert.equal(response.status, 303, path)
     assert.equal(response.headers.get('location'), `/login?${new URLSearchParams({ next: path })}`)
   }
-  has(await page(`/login?next=${encodeURIComponent('/runs?page=2')}`, nobody), /name="next" value="\/runs\?page=2"/)
-  has(await page(`/login?next=${encodeURIComponent('https://elsewhere.example/')}`, nobody), /name="next" value="\/"/)
+  has(
+    await page(`/login?next=${encodeURIComponent('/runs?page=2')}`, nobody),
+    /name="next" value="\/runs\?page=2"/,
+  )
+  has(
+    await page(`/login?next=${encodeURIComponent('https://elsewhere.example/')}`, nobody),
+    /name="next" value="\/"/,
+  )
   has(await page('/login?failed=1', nobody), /role="alert"/)
 })
 
 test('a key opens a session whose cookie shows the pages, until the logout', async () => {
   const post = (path: string, body: Record<string, string>, cookie = '') =>
-    app.request(path, { method: 'POST', body: new URLSearchParams(body), headers: { cookie, 'sec-fetch-site': 'same-origin' } })
+    app.request(path, {
+      method: 'POST',
+      body: new URLSearchParams(body),
+      headers: { cookie, 'sec-fetch-site': 'same-origin' },
+    })
   const login = await post('/login', { key: world.key, next: '/runs' })
   assert.equal(login.headers.get('location'), '/runs')
   const cookie = login.headers.get('set-cookie')!.split(';')[0]!
@@ -101,9 +127,20 @@ test('every page forbids inline scripts, sniffing and framing', async () => {
 
 test('a finished run shows its comparison, curves, evaluations, spec and log', async () => {
   const text = textOf(await page(`/runs/${world.strong.runId}`))
-  for (const expected of [/orpo-beta-0\.3 succeeded/, /training of stories-15M on preferences\.jsonl/, /took 44 min 0 s/,
-    /Against its base model/, /48 \/ 15/, /rewards\/margins/, /held out 0\.024/, /4 further curves/, /Evaluations/,
-    /8e−6, linear, 10 warmup steps/, /step 120: held-out loss 1\.597/]) has(text, expected)
+  for (const expected of [
+    /orpo-beta-0\.3 succeeded/,
+    /training of stories-15M on preferences\.jsonl/,
+    /took 44 min 0 s/,
+    /Against its base model/,
+    /48 \/ 15/,
+    /rewards\/margins/,
+    /held out 0\.024/,
+    /4 further curves/,
+    /Evaluations/,
+    /8e−6, linear, 10 warmup steps/,
+    /step 120: held-out loss 1\.597/,
+  ])
+    has(text, expected)
 })
 
 test('a running run reloads itself, a finished one does not', async () => {
@@ -116,11 +153,17 @@ test('a running run reloads itself, a finished one does not', async () => {
   lacks(await part.text(), /<html|<section><header><h2>What it was asked/)
   const finished = await page(`/runs/${world.strong.runId}`)
   lacks(finished, /refresh|data-live|live\.js/)
-  assert.equal((await get(`/runs/${world.strong.runId}?part=live`)).headers.get('x-run-ended'), 'yes')
+  assert.equal(
+    (await get(`/runs/${world.strong.runId}?part=live`)).headers.get('x-run-ended'),
+    'yes',
+  )
 })
 
 test('a failed run says why', async () => {
-  has(textOf(await page(`/runs/${world.failed.id}`)), /Failed: non finite step 41: rewards\/margins is not finite/)
+  has(
+    textOf(await page(`/runs/${world.failed.id}`)),
+    /Failed: non finite step 41: rewards\/margins is not finite/,
+  )
 })
 
 test('a comparison lists the questions that changed, gained and lost apart, page by page', async () => {
@@ -139,7 +182,12 @@ test('a comparison lists the questions that changed, gained and lost apart, page
 })
 
 test('what does not exist is a 404 for those who are known', async () => {
-  for (const path of [`/runs/${unknown}`, '/runs/1', `/comparisons/${unknown}`, '/comparisons/x%27y']) {
+  for (const path of [
+    `/runs/${unknown}`,
+    '/runs/1',
+    `/comparisons/${unknown}`,
+    '/comparisons/x%27y',
+  ]) {
     assert.equal((await get(path)).status, 404, path)
   }
 })
@@ -147,14 +195,27 @@ test('what does not exist is a 404 for those who are known', async () => {
 test('a curve of ten thousand steps is thinned to what a chart can show, and ends where it ended', async () => {
   const run = await world.run(world.base)
   for (let from = 0; from < 10_000; from += 2_000) {
-    await db.insert(metrics).values(Array.from({ length: 2_000 }, (_, i) => ({ runId: run.id, name: 'loss', step: from + i + 1, value: from + i + 1 })))
+    await db.insert(metrics).values(
+      Array.from({ length: 2_000 }, (_, i) => ({
+        runId: run.id,
+        name: 'loss',
+        step: from + i + 1,
+        value: from + i + 1,
+      })),
+    )
   }
-  await db.insert(metrics).values([{ runId: run.id, name: 'nll_loss', step: 1, value: null }, { runId: run.id, name: 'nll_loss', step: 2, value: 3 }])
+  await db.insert(metrics).values([
+    { runId: run.id, name: 'nll_loss', step: 1, value: null },
+    { runId: run.id, name: 'nll_loss', step: 2, value: 3 },
+  ])
   const curves = await readCurves(db, run.id)
   const loss = curves.get('loss')!
   assert.equal(loss.length, mostPoints)
   // 400 parts of 17 steps, then 200 of 16: the means of 1..17 and of 9985..10000.
-  assert.deepEqual([loss[0]!.step, loss[0]!.value, loss.at(-1)!.step, loss.at(-1)!.value], [17, 9, 10_000, 9992.5])
+  assert.deepEqual(
+    [loss[0]!.step, loss[0]!.value, loss.at(-1)!.step, loss.at(-1)!.value],
+    [17, 9, 10_000, 9992.5],
+  )
   assert.deepEqual(curves.get('nll_loss'), [{ name: 'nll_loss', step: 2, value: 3 }])
 })
 
