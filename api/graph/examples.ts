@@ -11,7 +11,7 @@ mutation Train {
       recipe: {
         learningRate: 0.002, batchSize: 8, accumulation: 1, maxSteps: 150, maxLength: 128, maxPromptLength: 96
       }
-      evaluate: { tasks: [{ task: who_is_bigger }] }
+      evaluate: { tasks: [{ task: "who_is_bigger" }] }
     }
   ) {
     __typename

@@ -1,12 +1,14 @@
 /** What a client says to start a run; defaults and limits are those of the spec. */
 import { z } from 'zod'
 import { DatasetRef, Engine, LoraSpec, Recipe } from '#schema/spec.ts'
-import { taskNames, type TaskName } from '#schema/tasks.ts'
+import { isTask, taskNames, type TaskName } from '#schema/tasks.ts'
 import { InvalidInput } from '../problem.ts'
 
 const TaskInput = z.strictObject({
-  task: z.enum(taskNames as [TaskName, ...TaskName[]], {
-    error: ({ input }) => `expected one of ${taskNames.join(', ')}, got "${String(input)}"`,
+  task: z.string().transform((name, ctx): TaskName => {
+    if (isTask(name)) return name
+    ctx.addIssue(`expected one of ${taskNames.join(', ')}, got "${name}"`)
+    return z.NEVER
   }),
   /** First rows only. */
   limit: z.number().int().positive().max(10_000_000).optional(),

@@ -27,20 +27,27 @@ export function microBatchMetrics(
   }
 }
 
+export type Window = { readonly sums: Readonly<Values>; readonly count: number }
+
 /** A mean of values that come under the same names. */
 export class Mean {
-  #sums: Values = {}
-  #count = 0
+  #sums: Values
+  #count: number
+
+  constructor({ sums, count }: Window = { sums: {}, count: 0 }) {
+    this.#sums = { ...sums }
+    this.#count = count
+  }
 
   add(values: Values): void {
     for (const [name, v] of Object.entries(values)) this.#sums[name] = (this.#sums[name] ?? 0) + v
     this.#count++
   }
 
-  get count(): number {
-    return this.#count
+  /** What was added since the last `take`, for a checkpoint in the middle of a window. */
+  get window(): Window {
+    return { sums: { ...this.#sums }, count: this.#count }
   }
-
   /** The means so far; starts anew. */
   take(): Values {
     const means = Object.fromEntries(

@@ -199,10 +199,11 @@ export async function* train({
     trainables: await engine.read('trainables'),
     m: await engine.read('m'),
     v: await engine.read('v'),
+    window: mean.window,
   })
 
   const evaluateEvery = Math.max(1, Math.ceil(steps.steps * recipe.evalEvery))
-  const mean = new Mean()
+  const mean = new Mean(resume?.window)
   const done = { tokens: 0, seconds: 0, steps: 0 }
   let since = performance.now()
   for (let step = (resume?.step ?? 0) + 1; step <= steps.steps; step++) {

@@ -1,5 +1,8 @@
 /** Twenty optimizer steps as TRL's trainer takes them; interruption; what AdamW and the schedules do, as PyTorch and transformers have them. */
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test, { after } from 'node:test'
 import type { Recipe, TrainSpec } from '#schema/spec.ts'
 import { Recipe as RecipeSchema } from '#schema/spec.ts'
@@ -8,7 +11,7 @@ import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { AdamW } from '#gpu-runtime/training/adamw.ts'
 import { learningRate } from '#gpu-runtime/training/schedule.ts'
-import type { TrainingState } from '#gpu-runtime/training/state.ts'
+import { loadState, saveState, type TrainingState } from '#gpu-runtime/training/state.ts'
 import { NonFinite, train, type TrainEvent } from '#gpu-runtime/training/train.ts'
 import type { PairSource } from '#gpu-runtime/training/pairs.ts'
 import { assertClose } from '../closeness.ts'
@@ -74,6 +77,7 @@ const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
   trainables: trainables.slice(),
   m: new Float32Array(trainables.length),
   v: new Float32Array(trainables.length),
+  window: { sums: {}, count: 0 },
 })
 
 async function collect(
@@ -151,25 +155,32 @@ for (const name of cases) {
   )
 }
 
-test('a run that is interrupted and resumed has the curve and, byte for byte, the adapter of one that was not', async () => {
-  const golden = readJson('tiny')
-  const spec = specOf(golden)
-  const start = await startOf('tiny', 'initial.')
-  const whole = await collect('tiny', spec, fresh(start))
-  const first = await collect('tiny', spec, fresh(start), 7)
-  const state = of(first, 'state').at(-1)!.state
-  assert.equal(state.step, 7)
-  assert.equal(of(first, 'trained').length, 0)
-  const second = await collect('tiny', spec, state)
-  const values = (events: TrainEvent[]) =>
-    of(events, 'metrics').map(({ step, values: { tokens_per_second, ...rest } }) => ({
-      step,
-      timed: tokens_per_second! > 0,
-      ...rest,
-    }))
-  assert.deepEqual([...values(first), ...values(second)], values(whole))
-  assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
-})
+for (const logEvery of [1, 3]) {
+  test(`a run that is interrupted and resumed from its file has the curve and, byte for byte, the adapter of one that was not (logging every ${logEvery})`, async () => {
+    const spec = specOf(readJson('tiny'), { logEvery })
+    const start = await startOf('tiny', 'initial.')
+    const whole = await collect('tiny', spec, fresh(start))
+    const first = await collect('tiny', spec, fresh(start), 7)
+    const { state } = of(first, 'state').at(-1)!
+    assert.equal(state.step, 7)
+    assert.equal(of(first, 'trained').length, 0)
+
+    const directory = await mkdtemp(join(tmpdir(), 'oddsmith-state-'))
+    const file = join(directory, 'checkpoint.safetensors')
+    await saveState(file, state)
+    const second = await collect('tiny', spec, await loadState(file, start.length))
+    await rm(directory, { recursive: true })
+
+    const values = (events: TrainEvent[]) =>
+      of(events, 'metrics').map(({ step, values: { tokens_per_second, ...rest } }) => ({
+        step,
+        timed: tokens_per_second! > 0,
+        ...rest,
+      }))
+    assert.deepEqual([...values(first), ...values(second)], values(whole))
+    assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
+  })
+}
 
 test('a loss that leaves the numbers ends training and says which term did, at which step', async () => {
   const golden = readJson('tiny')
