@@ -9,12 +9,17 @@ import { InvalidInput, Problem } from './problem.ts'
 import { createRuntimeRoutes } from './runtime.ts'
 import { createPages } from './web/routes.ts'
 
+/** What the routes share. */
 export type AppContext = Context & {
   readonly artifacts: Artifacts
   /** False while the api starts or drains: a load balancer should look elsewhere. */
   readonly serving: () => boolean
 }
 
+/**
+ * A Problem becomes its own status and `{ error: { type, message, issues? } }`; anything else is logged and answered with
+ * a masked 500. `/graphql` masks by itself.
+ */
 export function createApp(ctx: AppContext): Hono {
   const app = new Hono()
 

@@ -8,6 +8,7 @@ import { lose } from '../runs/lose.ts'
 import type { Run } from '../runs/run.ts'
 import { hashToken, makeToken } from '../runs/token.ts'
 
+/** A run that is STARTING, and the only copy of what its attempt proves itself with. */
 export type Claimed = {
   readonly run: Run
   /** Clear, only here and in the runtime's environment. */

@@ -9,6 +9,7 @@ import { isAlive, startTime } from '../processes.ts'
 import type { Access, Attempt, Exit, Handle, Launcher } from './launcher.ts'
 import { readLines } from './lines.ts'
 
+/** `home` is the api's own folder. */
 export type ProcessOptions = {
   /** Under `home/runtimes`, each living runtime has a file that says which process it is, and a folder for temporary files. */
   readonly home: string
@@ -26,6 +27,10 @@ const Note = z.object({
   attempt: z.number(),
 })
 
+/**
+ * A runtime gets its url, its token and a TMPDIR in its environment, and of the api's only what `inherited` lets through.
+ * It ends with its whole group.
+ */
 export function createProcessLauncher(options: ProcessOptions): Launcher {
   const command = options.command ?? [process.execPath, join(repository, 'gpu-runtime', 'main.ts')]
   const folder = join(options.home, 'runtimes')

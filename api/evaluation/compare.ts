@@ -17,8 +17,10 @@ import { countPairs } from './pairs.ts'
 import { reusable, type Evaluation } from './reuse.ts'
 import { settingsHash } from './settings.ts'
 
+/** The row; its numbers are rows of `comparisonTasks`. */
 export type Comparison = typeof comparisons.$inferSelect
 
+/** What can be scored: a base model itself, or an adapter on the base it was trained on. */
 export type SubjectRef = { readonly modelId: string } | { readonly adapterId: string }
 
 type Subject = { readonly baseModelId: string; readonly adapterId: string | null }

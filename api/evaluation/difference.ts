@@ -19,6 +19,7 @@ export type Paired = {
   readonly binary: boolean
 }
 
+/** `low` and `high` bound `difference`; `baseline` and `candidate` are means over the n pairs; `pValue` is two-sided. */
 export type Difference = Interval & {
   readonly n: number
   readonly leftOut: number

@@ -1,6 +1,7 @@
 /** Mean and standard error of one metric over an evaluation's samples. */
 import { z, type Interval } from './confidence.ts'
 
+/** On the metric's own scale. */
 export type Summary = {
   readonly n: number
   readonly mean: number

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm'
 import type { Db } from '../database.ts'
 import type { Paired } from './difference.ts'
 
+/** Ids of evaluations. */
 export type Pair = { readonly baseline: string; readonly candidate: string }
 
 /**

@@ -3,8 +3,10 @@ import { and, desc, eq, isNotNull, isNull } from 'drizzle-orm'
 import { evaluations } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 
+/** The row: one subject on one task, finished or not. */
 export type Evaluation = typeof evaluations.$inferSelect
 
+/** A score by what it means, whichever run made it. */
 export type Wanted = {
   readonly baseModelId: string
   /** Null: the base model itself. */

@@ -9,6 +9,7 @@ import type { Interval } from './confidence.ts'
 import { wilson } from './mean.ts'
 import { countPairs, type Pair } from './pairs.ts'
 
+/** One subject's row on a board. */
 export type Standing = {
   /** Rows that cannot be told apart from the leader of their group share its rank; the next group counts on: 1, 1, 3. */
   readonly rank: number
@@ -30,6 +31,7 @@ export type Standing = {
   readonly finishedAt: Date
 }
 
+/** Scores that may be compared: one task, one settings hash, one prompt hash. `metric` is the task's headline. */
 export type Board = {
   readonly task: TaskName
   readonly title: string

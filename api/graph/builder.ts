@@ -19,11 +19,13 @@ import { maxPageSize, pageSize } from './page.ts'
 /** Lists and connections are weighed by what they may return, so that one request stays a bounded piece of work. */
 export const costLimits = { depth: 14, breadth: 400, complexity: 40_000 }
 
+/** For members' fields when nobody is logged in; clients know it by its code, UNAUTHENTICATED. */
 export const unauthenticated = () =>
   new GraphQLError('expected an API key: send "authorization: Bearer ods_..." or log in', {
     extensions: { code: 'UNAUTHENTICATED' },
   })
 
+/** Fields are not null unless they say so. Global ids read `Type:uuid`; anything else is BAD_USER_INPUT. */
 export const builder = new SchemaBuilder<{
   Context: GraphContext
   DrizzleRelations: typeof relations

@@ -9,12 +9,14 @@ import { useLimits } from './limits.ts'
 import { maskError } from './mask.ts'
 import { schema } from './schema.ts'
 
+/** Open to introspection and at `/graphql` unless told. */
 export type GraphOptions = {
   /** Whether the schema may be asked for; the printed SDL is in the repository anyway. */
   readonly introspection?: boolean
   readonly path?: string
 }
 
+/** Web-standard, so it needs no port. */
 export type Graph = { fetch(request: Request): Promise<Response> }
 
 /** The page's scripts are inline and make their workers from blobs; nothing comes from anywhere else. */

@@ -9,6 +9,7 @@ import { Conflict } from '../problem.ts'
 import { append } from './events.ts'
 import type { Run } from './run.ts'
 
+/** What changes with the status; what is absent stays, except that a lease ends with activity. */
 export type Change = {
   /** For people: why, where the statuses alone do not say it. */
   readonly reason?: string

@@ -104,6 +104,7 @@ export async function createEvaluation(
   )
 }
 
+/** What makes a request the same request: `inputHash` is the sha256 of its canonical input without the key. */
 export type Asked = {
   readonly kind: Run['kind']
   readonly idempotencyKey: string
@@ -130,6 +131,7 @@ export async function findByKey(
   )
 }
 
+/** A run before it has a row: its spec is pinned, and what it names has rows. */
 export type NewRun = Asked & {
   readonly spec: RunSpec
   readonly name: string

@@ -5,8 +5,10 @@ import { ring, runTopic } from '../bell.ts'
 import type { Db } from '../database.ts'
 import type { Run } from './run.ts'
 
+/** Who says it. */
 export type Source = (typeof events.$inferSelect)['source']
 
+/** An event before it has a cursor. `at` is now unless told. */
 export type NewEvent = {
   readonly source: Source
   /** Within (run, attempt, source); absent for sources that never repeat themselves, whose cursor serves. */

@@ -15,6 +15,7 @@ const TaskInput = z.strictObject({
   /** The task's rows file; by default it is looked for under the benchmark roots. */
   rows: z.string().optional(),
 })
+/** A task as asked for, checked: its name is in the catalogue. */
 export type TaskInput = z.infer<typeof TaskInput>
 
 const Tasks = z
@@ -62,10 +63,14 @@ type Loose<T> = T extends readonly (infer U)[]
     ? { readonly [K in keyof T]: Loose<T[K]> | (undefined extends T[K] ? null : never) }
     : T
 
+/** As a client sends it: what has a default may be absent or null. */
 export type TrainInput = Loose<z.input<typeof TrainSchema>>
+/** As a client sends it; a model, an adapter, or an adapter on a model that is stored elsewhere now. */
 export type EvaluateInput = Loose<z.input<typeof EvaluateSchema>>
 
+/** With defaults filled in. InvalidInput lists every wrong field by its path. */
 export const parseTrainInput = (input: TrainInput) => parse(TrainSchema, input)
+/** With defaults filled in. InvalidInput lists every wrong field by its path. */
 export const parseEvaluateInput = (input: EvaluateInput) => parse(EvaluateSchema, input)
 
 function parse<T>(schema: z.ZodType<T>, input: unknown): T {

@@ -56,6 +56,10 @@ export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
   return open
 }
 
+/**
+ * Resumes from the newest kept checkpoint; once there is an adapter only the open evaluations remain, and its files are
+ * named instead.
+ */
 export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): Promise<Job> {
   const { db, config } = ctx
   const adapter = await adapterOf(db, run)
@@ -108,6 +112,7 @@ async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
   ).map(toRef)
 }
 
+/** An artifact row as the protocol names it. */
 export const toRef = ({
   id,
   kind,

@@ -4,6 +4,7 @@ import type { Db } from '../database.ts'
 import { advance } from './advance.ts'
 import { isActive, type Run } from './run.ts'
 
+/** Why an attempt ended, and what follows from that for the next one. */
 export type Loss = Failure & {
   /** Another attempt would end the same way. */
   readonly final?: boolean

@@ -4,6 +4,7 @@ import { runs } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { NotFound } from '../problem.ts'
 
+/** A row as it was read: still true only under its lock. */
 export type Run = typeof runs.$inferSelect
 
 /** Locks the row until the transaction ends. */

@@ -6,6 +6,7 @@ import { runTopic } from '../bell.ts'
 import type { Context } from '../context.ts'
 import { NotFound } from '../problem.ts'
 
+/** An event with its cursor, which orders the events of its run. */
 export type StoredEvent = typeof events.$inferSelect
 
 const page = 500

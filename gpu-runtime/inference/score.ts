@@ -8,6 +8,7 @@ import { placeScored, scoredLogProbabilities, type Target } from '../models/pred
 import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
 
+/** Token ids. A choice goes on from the context; its tokens before the last `scored` ones are read, not judged. */
 export type ScoreRequest = {
   /** At least one token. */
   readonly context: readonly number[]
@@ -25,6 +26,7 @@ const depth = 2
 /** Vector in the engine that holds the adapter being scored. */
 const adapterVector = 'scored adapter'
 
+/** `score` answers by request and choice, in order; each call is one run, so its size is the caller's to bound. */
 export type Scorer = {
   score(requests: readonly ScoreRequest[]): Promise<ChoiceScore[][]>
   release(): Promise<void>

@@ -38,12 +38,14 @@ export function sites(
 export const key = (path: string, matrix: 'A' | 'B'): string =>
   `base_model.model.${path}.lora_${matrix}.weight`
 
+/** What makes a model a tuned one: its parts for llama(), and the matrices that are trained. */
 export type Lora = {
   readonly parts: Parts
   /** In flat order: A [r, in], B [out, r] of each site. */
   readonly trainables: readonly Tensor[]
 }
 
+/** Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. */
 export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
   const matrices = new Map(
     sites(config, spec).map((s) => [
@@ -69,6 +71,7 @@ export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
   }
 }
 
+/** Elements of all matrices: the length of the flat vector. */
 export const parameterCount = (trainables: readonly Tensor[]): number =>
   trainables.reduce((n, t) => n + t.shape.reduce<number>((a, d) => a * (d as number), 1), 0)
 

@@ -6,6 +6,7 @@ import { readTensor, type TensorInfo } from '../files/safetensors.ts'
 import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { parseConfig, type LlamaConfig } from './config.ts'
 
+/** Opened, not read: weights stay in their files until onnxruntime maps them. */
 export type Checkpoint = {
   readonly directory: string
   readonly config: LlamaConfig
@@ -16,6 +17,10 @@ export type Checkpoint = {
 
 const dtypes = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' } as const
 
+/**
+ * Reads the configuration and the headers of a Hugging Face model directory. Throws FormatError naming the file and what
+ * is wrong in it.
+ */
 export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   const { config: json, tensors, directory: absolute } = await openModel(directory)
   const config = parseConfig(json, join(absolute, 'config.json'))

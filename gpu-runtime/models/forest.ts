@@ -14,6 +14,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import { inverseFrequencies, type LlamaConfig } from './config.ts'
 
+/** Tokens that go on from the parent's; children are alternatives that all see them. */
 export type Segment = { readonly ids: readonly number[]; readonly children?: readonly Segment[] }
 
 /** The graph's side: inputs and what follows from them, for trees of `depth` levels. */
@@ -29,6 +30,7 @@ export type Stream = {
   readonly keyInverse: Tensor
 }
 
+/** Attention's view of the segments at one depth. G trees, C1.. children at each depth, T tokens a segment, all padded. */
 export type Level = {
   /** Rows of q: [G, kvHeads, C1.., (heads/kvHeads)·T]. */
   readonly queries: Tensor
@@ -47,6 +49,10 @@ const levelNames = (level: number) => Array.from({ length: level }, (_, i) => `C
 export const span = (level: number): Dim =>
   Array.from({ length: level + 1 }, (_, i) => `T${i}` as Dim).reduce(addDims)
 
+/**
+ * Declares the inputs that `layout` feeds. Symbols: N tokens, G trees, Cl children at depth l, Tl tokens of a segment at
+ * depth l.
+ */
 export function stream(config: LlamaConfig, depth: number): Stream {
   const { heads, kvHeads, headDim } = config
   const perKey = heads / kvHeads
@@ -93,6 +99,7 @@ export type Placed = {
   readonly children: readonly Placed[]
 }
 
+/** The run's side: values for the inputs of `stream`, and where the tokens went. */
 export type Layout = {
   readonly feeds: Feeds
   /** Tokens in the stream, the blank included. */

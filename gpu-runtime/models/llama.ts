@@ -37,6 +37,7 @@ export const frozen: Parts = {
     matmul(x, weight(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
 }
 
+/** What a forward pass ends in: logits are left to whoever needs them, since [N, V] would be the largest value by far. */
 export type Forward = {
   /** Final hidden states, normed: [N, hidden]. */
   readonly hidden: Tensor
@@ -44,6 +45,10 @@ export type Forward = {
   readonly head: Tensor
 }
 
+/**
+ * The decoder over a packed stream of N tokens. Parameters go by their names in a Hugging Face checkpoint; each layer is a
+ * `call`, so the backward pass may recompute it.
+ */
 export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forward {
   const { layers, hidden, vocabulary, normEpsilon, tiedHead } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])

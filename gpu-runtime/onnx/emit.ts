@@ -27,6 +27,7 @@ import {
 import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { rules } from './rules.ts'
 
+/** What a graph computes; gradients are in the order of the trainables. */
 export type Program = {
   /** Values to return, by name. */
   readonly outputs: Readonly<Record<string, Tensor>>
@@ -36,6 +37,7 @@ export type Program = {
   readonly gradients?: readonly Tensor[]
 }
 
+/** An ONNX model and what has to be known to feed it. Weights are not in `model`: it points into their files. */
 export type Emitted = {
   readonly model: Uint8Array
   readonly inputs: ReadonlyMap<

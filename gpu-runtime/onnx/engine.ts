@@ -7,12 +7,17 @@ import type { Outputs, Request, RunOptions } from './worker.ts'
 
 export type { Outputs, RunOptions }
 
+/** One opened graph. */
 export type Session = {
   /** Throws when a feed is missing or its shape does not fit the graph. Outputs that go to vectors are not returned. */
   run(feeds: Feeds, options?: RunOptions): Promise<Outputs>
   release(): Promise<void>
 }
 
+/**
+ * A thread with onnxruntime, on `threads` CPU threads. What fails in it rejects the call with `engine: …`; when the thread itself
+ * ends, all calls that wait and all later ones are rejected. Lives until `close`.
+ */
 export class Engine {
   readonly threads: number
   readonly #worker: Worker
@@ -61,6 +66,7 @@ export class Engine {
     })
   }
 
+  /** Loads a graph and maps its weights; rejects when onnxruntime refuses the model. */
   async open(emitted: Emitted): Promise<Session> {
     const session = ++this.#sessions
     await this.#call({ type: 'open', session, model: emitted.model, threads: this.threads })
@@ -81,6 +87,7 @@ export class Engine {
     return this.#call({ type: 'write', vector, data }, [data.buffer])
   }
 
+  /** A copy, as of all that was asked before; rejects when there is no such vector. */
   read(vector: string): Promise<Float32Array<ArrayBuffer>> {
     return this.#call({ type: 'read', vector })
   }

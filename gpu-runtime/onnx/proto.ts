@@ -65,6 +65,7 @@ for (const [name, fields] of Object.entries(messages)) {
 }
 const model = root.lookupType('ModelProto')
 
+/** TensorProto.DataType. */
 export const elementTypes = {
   float32: 1,
   uint8: 2,
@@ -74,8 +75,10 @@ export const elementTypes = {
   float16: 10,
   bfloat16: 16,
 } as const
+/** Element types by our names, which are numpy's. */
 export type ElementType = keyof typeof elementTypes
 
+/** AttributeProto; `type` is its AttributeType: 1 FLOAT, 2 INT, 3 STRING, 5 GRAPH, 7 INTS. */
 export type Attribute =
   | { name: string; type: 1; f: number }
   | { name: string; type: 2; i: number }
@@ -83,6 +86,7 @@ export type Attribute =
   | { name: string; type: 5; g: Graph }
   | { name: string; type: 7; ints: readonly number[] }
 
+/** NodeProto. An absent or empty domain is ai.onnx. */
 export type Node = {
   readonly opType: string
   readonly domain?: string
@@ -92,6 +96,10 @@ export type Node = {
   readonly attribute?: readonly Attribute[]
 }
 
+/**
+ * TensorProto: either `rawData`, little-endian, or `externalData` with dataLocation 1 (a byte range of a file). `dataType`
+ * as in `elementTypes`.
+ */
 export type Initializer = {
   readonly name: string
   readonly dims: readonly number[]
@@ -101,6 +109,7 @@ export type Initializer = {
   readonly dataLocation?: number
 }
 
+/** ValueInfoProto. Equal `dimParam`s are equal dims; without a shape, even the rank is open. */
 export type ValueInfo = {
   readonly name: string
   readonly type: {
@@ -111,6 +120,7 @@ export type ValueInfo = {
   }
 }
 
+/** GraphProto. `valueInfo` are the values between inputs and outputs. */
 export type Graph = {
   readonly name: string
   readonly node: readonly Node[]

@@ -6,6 +6,7 @@ import { parentPort } from 'node:worker_threads'
 import ort from 'onnxruntime-node'
 import type { Feeds } from '../tensor/feed.ts'
 
+/** Vectors that a run uses in place of feeds and returned outputs, by name: they never leave the thread. */
 export type RunOptions = {
   /** Input name to the vector that is fed. */
   readonly resident?: Readonly<Record<string, string>>
@@ -15,6 +16,7 @@ export type RunOptions = {
   readonly accumulate?: Readonly<Record<string, string>>
 }
 
+/** Messages to the thread, each answered once. `session` is a number that the caller picks. */
 export type Request =
   | {
       readonly type: 'open'
@@ -33,6 +35,7 @@ export type Request =
   | { readonly type: 'read'; readonly vector: string }
   | { readonly type: 'close' }
 
+/** By the names of the graph's outputs, row-major, without those that went to vectors. */
 export type Outputs = Readonly<
   Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>
 >

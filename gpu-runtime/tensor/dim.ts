@@ -3,11 +3,13 @@
  * string: 'T0', '3*T1', '2*C1*T1+T0'. Equal strings are equal dims, so shapes compare without solving anything.
  */
 export type Dim = number | string
+/** Dims from the outermost in; [] is a scalar. */
 export type Shape = readonly Dim[]
 
 /** Values of the symbols in one run. */
 export type Bindings = ReadonlyMap<string, number>
 
+/** Shapes that do not fit each other: a mistake of whoever builds the graph, found while it is built. */
 export class ShapeError extends Error {
   override name = 'ShapeError'
 }
@@ -38,12 +40,14 @@ function canonical(terms: Map<string, number>): Dim {
   return kept.map(([m, c]) => (m === '' ? `${c}` : c === 1 ? m : `${c}*${m}`)).join('+')
 }
 
+/** a + b, canonical: symbolic whenever a symbol remains. */
 export function addDims(a: Dim, b: Dim): Dim {
   const terms = new Map(parse(a))
   for (const [m, c] of parse(b)) terms.set(m, (terms.get(m) ?? 0) + c)
   return canonical(terms)
 }
 
+/** a · b, canonical and multiplied out: 2 · (T0 + T1) is '2*T0+2*T1'. */
 export function mulDims(a: Dim, b: Dim): Dim {
   const terms = new Map<string, number>()
   for (const [m, c] of parse(a)) {
@@ -55,8 +59,10 @@ export function mulDims(a: Dim, b: Dim): Dim {
   return canonical(terms)
 }
 
+/** Number of elements, symbolic where a dim is; 1 for a scalar. */
 export const size = (shape: Shape): Dim => shape.reduce(mulDims, 1)
 
+/** Equal as polynomials, so whatever the symbols are bound to; an unequal pair may still agree in one run. */
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((d, i) => d === b[i])
 

@@ -2,8 +2,10 @@
 import { broadcast, evaluate, type Bindings, type Shape } from './dim.ts'
 import { is, order, type Attributes, type Op, type Tensor } from './tensor.ts'
 
+/** A value of any dtype, row-major in float64; bools are 0 and 1. */
 export type Value = { readonly shape: readonly number[]; readonly data: Float64Array }
 
+/** Copies `data`, which must fill `shape`: that is not checked. */
 export const value = (data: ArrayLike<number>, shape: readonly number[]): Value => ({
   shape,
   data: Float64Array.from(data),

@@ -2,6 +2,7 @@
 import { type Dim, type Shape } from './dim.ts'
 import { is, node, order, type Body, type DType, type Tensor } from './tensor.ts'
 
+/** A value that every run is fed, by its name; symbols in `shape` are bound by what is fed. */
 export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
   node('input', [], { name, shape, dtype })
 /** A frozen tensor of the model's files, by its name there. */
@@ -9,6 +10,7 @@ export const weight = (name: string, shape: Shape): Tensor => node('weight', [],
 /** A tensor that is trained; all of them are packed in one flat vector outside the graph. */
 export const trainable = (name: string, shape: Shape): Tensor =>
   node('trainable', [], { name, shape })
+/** A number is a scalar, []; an array is row-major and must fill `shape`, else ShapeError. */
 export const constant = (
   data: number | readonly number[],
   shape: readonly number[] = [],
@@ -17,6 +19,7 @@ export const constant = (
 
 const operand = (x: Tensor | number): Tensor => (typeof x === 'number' ? constant(x) : x)
 
+/** Elementwise, as all up to `where`: operands broadcast as in numpy, a number stands for a scalar. */
 export const add = (a: Tensor, b: Tensor | number): Tensor => node('add', [a, operand(b)], {})
 export const sub = (a: Tensor | number, b: Tensor | number): Tensor =>
   node('sub', [operand(a), operand(b)], {})
@@ -33,8 +36,10 @@ export const sigmoid = (x: Tensor): Tensor => node('sigmoid', [x], {})
 export const softplus = (x: Tensor): Tensor => node('softplus', [x], {})
 /** x · sigmoid(x). */
 export const silu = (x: Tensor): Tensor => node('silu', [x], {})
+/** a ≤ b, elementwise: bool. No gradient passes. */
 export const lessOrEqual = (a: Tensor, b: Tensor | number): Tensor =>
   node('lessOrEqual', [a, operand(b)], {})
+/** a where the condition (bool) holds, else b; all three broadcast. */
 export const where = (condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor =>
   node('where', [condition, operand(a), operand(b)], {})
 
@@ -52,6 +57,10 @@ export const total = (x: Tensor): Tensor =>
 /** Over the last axis. */
 export const softmax = (x: Tensor): Tensor => node('softmax', [x], {})
 
+/**
+ * scale · a b over the last two axes: [.., M, K] by [.., K, N] is [.., M, N]; leading axes broadcast, `trans*` swaps the
+ * last two first.
+ */
 export const matmul = (
   a: Tensor,
   b: Tensor,
@@ -62,11 +71,16 @@ export const matmul = (
   }: { transA?: boolean; transB?: boolean; scale?: number } = {},
 ): Tensor => node('matmul', [a, b], { transA, transB, scale })
 
+/** The same elements in row-major order; their number must agree symbolically, else ShapeError. */
 export const reshape = (x: Tensor, shape: Shape): Tensor => node('reshape', [x], { shape })
+/** Broadcast to exactly `shape`: dims of 1, and leading ones that are missing, are repeated. */
 export const expand = (x: Tensor, shape: Shape): Tensor => node('expand', [x], { shape })
+/** Along `axis` (counted from 0); all other dims are equal. */
 export const concat = (xs: readonly Tensor[], axis: number): Tensor =>
   xs.length === 1 ? xs[0]! : node('concat', xs, { axis })
+/** Result `index` of a node that has several (see tensor.ts). */
 export const result = (of: Tensor, index: number): Tensor => node('result', [of], { index })
+/** Consecutive parts along `axis`; `sizes` add up to its dim, else ShapeError. The inverse of `concat`. */
 export function split(x: Tensor, axis: number, sizes: readonly Dim[]): Tensor[] {
   const parts = node('split', [x], { axis, sizes })
   return sizes.map((_, i) => result(parts, i))
@@ -124,6 +138,7 @@ export function keep(x: Tensor): Tensor {
   keeping.add(x)
   return x
 }
+/** Was this very node marked by `keep`? */
 export const isKept = (x: Tensor): boolean => keeping.has(x)
 
 /**

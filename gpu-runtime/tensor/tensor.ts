@@ -15,6 +15,7 @@ import {
   type Shape,
 } from './dim.ts'
 
+/** Types of values in a graph. Weights are float32 here, however they are stored. */
 export type DType = 'float32' | 'int64' | 'bool'
 
 /** Attributes of each primitive. The shape of the operands is in `rules` below. */
@@ -64,8 +65,13 @@ export type Attributes = {
   result: { index: number }
 }
 
+/** The primitives: keys of each table. */
 export type Op = keyof Attributes
 
+/**
+ * A node, and the value it stands for. Nodes are told apart by identity: two equal ones are computed twice. The shape of a node
+ * with several results is [] and means nothing; those of its `result` nodes count.
+ */
 export type Tensor<O extends Op = Op> = {
   readonly op: O
   readonly inputs: readonly Tensor[]
@@ -281,6 +287,7 @@ export function node<O extends Op>(
   return { op, inputs, attributes, shape, dtype }
 }
 
+/** Narrows a node, and with it its attributes, to one primitive. */
 export const is = <O extends Op>(tensor: Tensor, op: O): tensor is Tensor<O> => tensor.op === op
 
 /** All nodes that `roots` need, each after its operands; bodies of calls are not entered, nodes in `stop` not passed. */

@@ -27,6 +27,7 @@ import {
   where,
 } from './ops.ts'
 
+/** One for each input of a node (or each of its results, coming in); null where nothing flows. */
 export type Gradients = readonly (Tensor | null)[]
 type Vjp<O extends Op> = (g: Tensor, y: Tensor<O>, gs: Gradients) => Gradients
 

@@ -19,6 +19,10 @@ import { orpo } from './orpo.ts'
 /** prompt > { chosen, rejected } */
 const depth = 2
 
+/**
+ * Forward, ORPO loss and the gradient of every LoRA matrix as one program, for any number of pairs; `beta` is ORPO's λ. Outputs:
+ * scalars `loss` and `nll`; `chosen`, `rejected`, `logOdds`, `ratio` [pairs]; `meanLogits` [N, 1].
+ */
 export function stepProgram(
   config: LlamaConfig,
   spec: LoraSpec,
@@ -52,6 +56,7 @@ function simplified({ outputs, trainables, gradients }: Required<Program>): Requ
   }
 }
 
+/** `stepProgram` in ONNX on a checkpoint's weights. Throws FormatError when one is missing or has another shape. */
 export const stepGraph = (
   { config, weight }: Checkpoint,
   spec: LoraSpec,
@@ -76,6 +81,7 @@ export const nllTokens = ({ prompt, chosen }: Pair, nll: Recipe['nll']): number 
 export const streamTokens = ({ prompt, chosen, rejected }: Pair): number =>
   prompt.length + chosen.length + rejected.length - 2
 
+/** Pairs laid out for one run of the step's graph. `tokens` are those on the stream, without the blank. */
 export type Prepared = {
   readonly feeds: Feeds
   readonly pairs: readonly Pair[]
@@ -167,8 +173,10 @@ export type PairOutcome = {
   readonly chosenLogits: Sum
   readonly rejectedLogits: Sum
 }
+/** Not yet a mean: a micro-batch may be spread over several runs. */
 export type Sum = { readonly sum: number; readonly count: number }
 
+/** One for each pair, in order. Log-probabilities are in nats, means over the answer's tokens. */
 export function outcomes({ sides }: Prepared, outputs: Outputs): PairOutcome[] {
   const logits = outputs.meanLogits!.data
   const over = (ranges: readonly Range[]): Sum => {
