@@ -33,9 +33,11 @@ export const UploadQuery = z.object({
 })
 export type UploadQuery = z.infer<typeof UploadQuery>
 
+/** Files that runtimes hand in. */
 export type Artifacts = {
   /** Returns when the bytes are on disk and checked. The same content again is the same artifact. */
   store(token: string, query: UploadQuery, body: AsyncIterable<Uint8Array>): Promise<ArtifactRef>
+  /** NotFound where the file was deleted since. */
   read(
     artifact: Pick<ArtifactRef, 'id'> & { readonly runId: string },
   ): Promise<{ readonly bytes: number; stream(): NodeJS.ReadableStream }>
@@ -43,6 +45,7 @@ export type Artifacts = {
   remove(gone: readonly { readonly id: string; readonly runId: string }[]): Promise<void>
 }
 
+/** Makes the folders under `config.home` and clears away uploads that were never finished. */
 export async function openArtifacts(ctx: {
   readonly config: Config
   readonly db: Db
@@ -50,7 +53,7 @@ export async function openArtifacts(ctx: {
   const { config, db } = ctx
   const root = join(config.home, 'artifacts')
   const incoming = join(root, 'incoming')
-  await mkdir(incoming, { recursive: true })
+  await mkdir(incoming, { recursive: true, mode: 0o700 })
   await sweep(incoming)
   const place = ({ runId, id }: { readonly runId: string; readonly id: string }) =>
     join(root, runId, id)

@@ -6,7 +6,8 @@ import { z } from 'zod'
 import { artifacts as table } from '#schema/tables.ts'
 import { UploadQuery, type Artifacts } from './artifacts.ts'
 import type { Context } from './context.ts'
-import { InvalidInput, NotFound, TooLarge, Unauthorized } from './problem.ts'
+import { readText } from './body.ts'
+import { InvalidInput, NotFound, Unauthorized } from './problem.ts'
 import { holdActiveAttempt, renew } from './runs/attempt.ts'
 import { parseBatch } from './runs/batch.ts'
 import { ingest } from './runs/ingest.ts'
@@ -70,18 +71,4 @@ function bearer(request: Request): string {
   const match = /^Bearer ([\w.-]{1,200})$/i.exec(request.headers.get('authorization') ?? '')
   if (match === null) throw new Unauthorized('expected authorization: Bearer <attempt token>')
   return match[1]!
-}
-
-/** The declared length is looked at first and not believed. */
-async function readText(request: Request, most: number): Promise<string> {
-  const tooLarge = () => new TooLarge(`expected at most ${most} bytes`)
-  if (Number(request.headers.get('content-length') ?? 0) > most) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > most) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

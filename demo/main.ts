@@ -32,13 +32,13 @@ async function main(): Promise<number> {
     benchmarkRoots: [...base.benchmarkRoots, ...options.benchmarks],
   }
   await mkdir(config.home, { recursive: true })
+  const stopped = untilInterrupted()
   const server = await startServer(config, {
     log: pino(
       { level: config.logLevel },
       pino.destination({ dest: join(config.home, 'demo.log'), append: true }),
     ),
   })
-  const stopped = untilInterrupted()
   try {
     const key = await keyOf(server, config)
     say(`Oddsmith is up.`)
@@ -163,9 +163,9 @@ async function job(client: Client, options: Options, url: string): Promise<boole
   }
   const { trainAdapter } = await client.query<Trained>(trainDocument, { input })
   if (trainAdapter.__typename !== 'Run') {
-    const issues =
-      trainAdapter.issues?.map(({ path, message }) => `  ${path.join('.')}: ${message}`) ?? []
-    process.stderr.write(`${[`trainAdapter: ${trainAdapter.message}`, ...issues].join('\n')}\n`)
+    const { message, issues } = trainAdapter
+    const reasons = issues?.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
+    process.stderr.write(`trainAdapter: ${reasons ? `refused\n${reasons.join('\n')}` : message}\n`)
     return false
   }
   const { id, name } = trainAdapter
@@ -234,10 +234,11 @@ function untilInterrupted(): Promise<void> {
   })
 }
 
+// Exits instead of waiting: a subscription whose server has closed would go on trying to reconnect.
 try {
-  process.exitCode = await main()
+  process.exit(await main())
 } catch (error) {
   const { message, cause } = error as Error
   process.stderr.write(`${message}${cause instanceof Error ? `: ${cause.message}` : ''}\n`)
-  process.exitCode = 1
+  process.exit(1)
 }

@@ -33,6 +33,14 @@ export type Options = {
 
 /** Throws with the usage text when an option is not understood. */
 export function readOptions(args: readonly string[], env: NodeJS.ProcessEnv): Options | 'help' {
+  try {
+    return read(args, env)
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n\n${usage}`)
+  }
+}
+
+function read(args: readonly string[], env: NodeJS.ProcessEnv): Options | 'help' {
   const { values } = parseArgs({
     args: [...args],
     options: {

@@ -1,6 +1,4 @@
-/** A progress line for terminals, and one line in ten for logs. */
-import type { WriteStream } from 'node:tty'
-
+/** Progress as two lines for terminals, and as one line in ten for logs. */
 export type Progress = {
   readonly phase: string
   readonly done: number
@@ -10,7 +8,7 @@ export type Progress = {
   readonly etaSeconds: number | null
 }
 
-const width = 24
+const width = 20
 
 export const bar = (done: number, total: number): string => {
   const full = Math.round((width * done) / Math.max(1, total))
@@ -21,7 +19,7 @@ export const bar = (done: number, total: number): string => {
 export const clock = (seconds: number): string =>
   `${Math.floor(Math.round(seconds) / 60)}:${String(Math.round(seconds) % 60).padStart(2, '0')}`
 
-/** The metrics that the line shows, by their short names. */
+/** The metrics that are shown, by their short names. */
 const shown = {
   loss: 'loss',
   nll: 'nll_loss',
@@ -30,30 +28,36 @@ const shown = {
   acc: 'rewards/accuracies',
 } as const
 
-export function line(
-  { phase, done, total, unit, tokensPerSecond, etaSeconds }: Progress,
-  metrics: ReadonlyMap<string, number | null>,
-): string {
-  const value = (name: string) => metrics.get(name)
-  const parts = [
-    `${phase.toLowerCase().padEnd(8)} ${bar(done, total)} ${String(done).padStart(String(total).length)}/${total} ${unit}`,
-  ]
-  if (phase === 'TRAIN') {
-    for (const [short, name] of Object.entries(shown)) {
-      const v = value(name)
-      if (v != null) parts.push(`${short} ${v.toFixed(3)}`)
-    }
-    const rate = value('learning_rate')
-    if (rate != null) parts.push(`lr ${rate.toExponential(1)}`)
-  }
-  if (tokensPerSecond !== null) parts.push(`${Math.round(tokensPerSecond)} tok/s`)
-  if (etaSeconds !== null) parts.push(`ETA ${clock(etaSeconds)}`)
-  return parts.join('  ')
+/** How far it is, and how fast: fits 80 columns. */
+export function headline({
+  phase,
+  done,
+  total,
+  unit,
+  tokensPerSecond,
+  etaSeconds,
+}: Progress): string {
+  const count = `${String(done).padStart(String(total).length)}/${total} ${unit}`
+  return [
+    `${phase.toLowerCase().padEnd(8)} ${bar(done, total)} ${count}`,
+    ...(tokensPerSecond === null ? [] : [`${Math.round(tokensPerSecond)} tok/s`]),
+    ...(etaSeconds === null ? [] : [`ETA ${clock(etaSeconds)}`]),
+  ].join('  ')
 }
 
-/** Redraws one line on a terminal; elsewhere prints when a tenth is done. */
+/** How training goes, by the newest metrics; fits 80 columns too. */
+export function details(metrics: ReadonlyMap<string, number | null>): string {
+  const values = Object.entries(shown).flatMap(([short, name]) => {
+    const v = metrics.get(name)
+    return v == null ? [] : [`${short} ${v.toFixed(3)}`]
+  })
+  const rate = metrics.get('learning_rate')
+  return [...values, ...(rate == null ? [] : [`lr ${rate.toExponential(1)}`])].join('  ')
+}
+
+/** Redraws two lines on a terminal; elsewhere prints one line when a tenth is done. */
 export class Display {
-  readonly #out: WriteStream | NodeJS.WriteStream
+  readonly #out: NodeJS.WriteStream
   #tenth = ''
   #drawn = false
 
@@ -62,20 +66,22 @@ export class Display {
   }
 
   show(progress: Progress, metrics: ReadonlyMap<string, number | null>): void {
-    const text = line(progress, metrics)
+    const head = headline(progress)
+    const tail = progress.phase === 'TRAIN' ? details(metrics) : ''
     if (this.#out.isTTY) {
-      const columns = this.#out.columns ?? 80
-      this.#out.write(`\r\x1b[2K${text.length > columns - 1 ? text.slice(0, columns - 1) : text}`)
+      const columns = (this.#out.columns ?? 80) - 1
+      const back = this.#drawn ? '\x1b[1A\r\x1b[J' : ''
+      this.#out.write(`${back}${head.slice(0, columns)}\n${tail.slice(0, columns)}`)
       this.#drawn = true
       if (progress.done === progress.total) this.end()
       return
     }
     const tenth = `${progress.phase} ${Math.floor((10 * progress.done) / progress.total)}`
-    if (tenth !== this.#tenth) this.#out.write(`${text}\n`)
+    if (tenth !== this.#tenth) this.#out.write(`${[head, tail].filter(Boolean).join('  ')}\n`)
     this.#tenth = tenth
   }
 
-  /** Leave the line where it is. */
+  /** Leave the lines where they are. */
   end(): void {
     if (this.#drawn) this.#out.write('\n')
     this.#drawn = false

@@ -79,7 +79,10 @@ export function connect(
   }
 
   return {
-    job: () => persist(async () => Job.parse(await (await call('/job', {}, 30_000)).json())),
+    async job() {
+      const answer: unknown = await persist(async () => (await call('/job', {}, 30_000)).json())
+      return Job.parse(answer)
+    },
 
     async post(batch) {
       const init = {

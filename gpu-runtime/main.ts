@@ -1,9 +1,8 @@
 /** The runtime: one process, one attempt of one run. It knows a URL and a token, and measures. */
 import { connect } from './client.ts'
-import { FormatError } from './error.ts'
+import { FormatError, NonFinite } from './error.ts'
 import { work } from './job.ts'
 import { Canceled, Reporter } from './report.ts'
-import { NonFinite } from './training/train.ts'
 
 /** Someone sent SIGTERM: write a checkpoint, say so, go. */
 class Terminated extends Error {
@@ -31,10 +30,11 @@ try {
   } else if (error instanceof FormatError) {
     report.event('failed', { code: 'INPUT', message: error.message })
   } else if (error instanceof NonFinite) {
-    const values = Object.fromEntries(
-      Object.entries(error.values).map(([name, v]) => [name, Number.isFinite(v) ? v : null]),
-    )
-    report.event('metrics', { step: error.step, values })
+    if (error.step) {
+      const { step, values } = error.step
+      const sent = Object.entries(values).map(([name, v]) => [name, Number.isFinite(v) ? v : null])
+      report.event('metrics', { step, values: Object.fromEntries(sent) })
+    }
     report.event('failed', { code: 'NON_FINITE', message: error.message })
   } else {
     const { message, stack } = error instanceof Error ? error : new Error(String(error))

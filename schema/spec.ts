@@ -76,7 +76,13 @@ export const DatasetRef = z.object({
   shuffle: z.boolean().default(true),
   limit: count.nullable().default(null),
   /** Below 1 a fraction of the rows, else a number of rows; 0 for no held-out rows. */
-  testSize: z.number().nonnegative().default(0.01),
+  testSize: z
+    .number()
+    .nonnegative()
+    .refine((n) => n < 1 || Number.isInteger(n), {
+      error: 'expected a fraction below 1 or a whole number of rows',
+    })
+    .default(0.01),
 })
 
 /** Everything that changes the meaning of a score. Two evaluations are comparable when these are equal. */

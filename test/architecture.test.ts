@@ -48,6 +48,7 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
 const base = [
   'artifacts',
   'bell',
+  'body',
   'canonical',
   'context',
   'database',

@@ -1,7 +1,8 @@
 /** POST /login exchanges a key for a cookie, POST /logout ends it: plain HTML forms, answered by redirects. */
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
+import { readText } from '../body.ts'
 import type { Context } from '../context.ts'
+import { TooLarge } from '../problem.ts'
 import { verifyKey } from './keys.ts'
 import { originOf } from './origin.ts'
 import { closeSession, openSession, sessionToken } from './session.ts'
@@ -36,11 +37,18 @@ const refuse = () => new Response('expected a request from a page of this site\n
  */
 export async function login(ctx: Pick<Context, 'db'>, request: Request): Promise<Response> {
   if (originOf(request) === 'OTHER') return refuse()
-  const form = await request.formData().catch(() => null)
-  if (form === null) return new Response('expected a form with the field "key"\n', { status: 415 })
+  const type = request.headers.get('content-type') ?? ''
+  if (!type.startsWith('application/x-www-form-urlencoded'))
+    return new Response('expected a form with the field "key"\n', { status: 415 })
+  const body = await readText(request, 16 * 1024).catch((error: unknown) => {
+    if (error instanceof TooLarge) return error
+    throw error
+  })
+  if (body instanceof TooLarge) return new Response(`${body.message}\n`, { status: body.status })
+  const form = new URLSearchParams(body)
   const next = localPath(form.get('next'))
   const key = form.get('key')
-  const holder = typeof key === 'string' ? await verifyKey(ctx, key.trim()) : null
+  const holder = key === null ? null : await verifyKey(ctx, key.trim())
   if (holder === null) return redirect(`/login?${new URLSearchParams({ failed: '1', next })}`)
   return redirect(next, await openSession(ctx, holder.keyId, isSecure(request)))
 }
@@ -51,10 +59,8 @@ export async function logout(ctx: Pick<Context, 'db'>, request: Request): Promis
   return redirect('/', await closeSession(ctx, sessionToken(request), isSecure(request)))
 }
 
-const small = bodyLimit({ maxSize: 16 * 1024 })
-
 /** The two routes, to be mounted at the root. */
 export const createAccountRoutes = (ctx: Pick<Context, 'db'>): Hono =>
   new Hono()
-    .post('/login', small, (c) => login(ctx, c.req.raw))
-    .post('/logout', small, (c) => logout(ctx, c.req.raw))
+    .post('/login', (c) => login(ctx, c.req.raw))
+    .post('/logout', (c) => logout(ctx, c.req.raw))

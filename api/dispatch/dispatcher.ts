@@ -5,6 +5,7 @@ import { queueTopic } from '../bell.ts'
 import type { Context } from '../context.ts'
 import { append } from '../runs/events.ts'
 import { lose } from '../runs/lose.ts'
+import { modelChanged } from '../runs/pin.ts'
 import { isActive, lockRun, type Run } from '../runs/run.ts'
 import { claim, reap, type Claimed } from './claim.ts'
 import type { Exit, Handle, Launcher, LogLine } from './launcher.ts'
@@ -128,6 +129,16 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
   async function live(attempt: Active, token: string): Promise<void> {
     const { run } = attempt
     let message: string
+    // Datasets and rows are checked by the runtime, which reads them whole; weights are mapped, so it would not notice.
+    const changed = await modelChanged(config, run.spec.model)
+    if (changed !== null) {
+      await db.transaction(async (tx) => {
+        const now = await lockRun(tx, run.id)
+        if (now.attempt !== run.attempt) return
+        await lose(tx, now, { code: 'INPUT', message: changed, final: true })
+      })
+      return
+    }
     try {
       await launcher.reclaim(run.id)
       const handle = await launcher.start({ id: run.id, attempt: run.attempt }, { url, token })

@@ -28,7 +28,13 @@ export type PinnedFile = {
 }
 
 /** Files that change what a model computes or how text becomes tokens. */
-const meaningful = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja']
+const meaningful = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+]
 
 /**
  * A directory in Hugging Face layout. The revision is the sha256 over `<file name> <sha256>` lines, sorted by name, of
@@ -83,6 +89,21 @@ export async function pinModel(
     family,
     parameters: [...totals.values()].reduce((sum, count) => sum + count, 0),
     dtype,
+  }
+}
+
+/** Why the model of a spec is no longer what it was when the run was made, as a sentence; null when it is. */
+export async function modelChanged(
+  config: Config,
+  { path, revision }: { readonly path: string; readonly revision: string },
+): Promise<string | null> {
+  try {
+    const now = await pinModel(config, path, ['model', 'path'])
+    if (now.revision === revision) return null
+    return `${path}: the model has changed since the run was made: expected revision ${revision}, got ${now.revision}; start a new run`
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error
+    return `${error.issues.map((i) => i.message).join('; ')}; it was there when the run was made`
   }
 }
 

@@ -5,9 +5,10 @@ import { canonical, sha256 } from '../canonical.ts'
 import type { Actor, Context } from '../context.ts'
 import { Conflict, NotFound } from '../problem.ts'
 import { findByKey, insertRun, type Asked } from './create.ts'
-import { pinFile, pinModel } from './pin.ts'
+import { modelChanged, pinFile } from './pin.ts'
 import type { Run } from './run.ts'
 
+/** `id` is the run to repeat; the key is the new run's. */
 export type RetryInput = { readonly id: string; readonly idempotencyKey: string }
 
 /** Conflict unless the run FAILED or was CANCELED, and where its model or data have changed since. */
@@ -49,8 +50,8 @@ export async function retryRun(
 async function expectUnchanged({ config }: Context, { id, spec }: Run): Promise<void> {
   const changed = (path: string) =>
     new Conflict(`run ${id}: ${path} has changed since; start a new run`)
-  const model = await pinModel(config, spec.model.path, ['model', 'path'])
-  if (model.revision !== spec.model.revision) throw changed(spec.model.path)
+  const model = await modelChanged(config, spec.model)
+  if (model !== null) throw new Conflict(`run ${id}: ${model}`)
   if (spec.kind === 'TRAIN') {
     const dataset = await pinFile(config, spec.dataset.path, ['dataset', 'path'])
     if (dataset.sha256 !== spec.dataset.sha256) throw changed(spec.dataset.path)

@@ -1,8 +1,8 @@
 /** Evaluation of one subject on one task: rows to documents, documents to requests, log-likelihoods to per-sample scores. */
 import type { Choice, Sample } from '#schema/protocol.ts'
 import { tasks, type TaskName } from '#schema/tasks.ts'
-import { readRows } from '../data/rows.ts'
-import { FormatError } from '../error.ts'
+import { place, readRows } from '../data/rows.ts'
+import { FormatError, NonFinite } from '../error.ts'
 import {
   requestTokens,
   type ChoiceScore,
@@ -74,17 +74,25 @@ export async function* evaluate(
   }
 }
 
-const finite = (x: number): number | null => (Number.isFinite(x) ? x : null)
-
-/** Index of the largest, the first of equals; NaN never wins. */
+/** Index of the largest, the first of equals. */
 const argmax = (xs: readonly number[]): number =>
-  xs.reduce((best, x, i) => (x > xs[best]! || Number.isNaN(xs[best]!) ? i : best), 0)
+  xs.reduce((best, x, i) => (x > xs[best]! ? i : best), 0)
+
+/** A model that computes NaN must not get a score that looks like one. */
+function expectFinite(task: TaskName, index: number, scores: readonly ChoiceScore[]): void {
+  const choice = scores.findIndex((s) => !Number.isFinite(s.logLikelihood))
+  if (choice === -1) return
+  throw new NonFinite(
+    `${task}: ${place(index)}: the log-likelihood of choice ${choice} is ${scores[choice]!.logLikelihood}; expected finite numbers. Are the weights whole?`,
+  )
+}
 
 function sample(
   task: TaskName,
   { index, hash, document }: PreparedDocument,
   scores: readonly ChoiceScore[],
 ): Sample {
+  expectFinite(task, index, scores)
   const { gold, lengths } = document
   const picked = argmax(scores.map((s) => s.logLikelihood))
   const values = {
@@ -97,7 +105,7 @@ function sample(
     gold,
     picked,
     choices: scores.map((s): Choice => ({
-      logLikelihood: finite(s.logLikelihood),
+      logLikelihood: s.logLikelihood,
       tokens: s.tokens.length,
     })),
     scores: Object.fromEntries(tasks[task].metrics.map((m) => [m, values[m]])),

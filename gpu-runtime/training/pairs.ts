@@ -1,4 +1,4 @@
-/** Token pairs of a dataset, by row. Tokenized once; ids are held in flat arrays, not as rows of text. */
+/** Token pairs of a dataset, by row. Rows are read on demand and tokenized once; their ids are kept, their text is not. */
 import { toPreference } from '../data/preference.ts'
 import { tokenizePair, type Lengths, type Pair } from '../data/pair.ts'
 import { place, type Rows } from '../data/rows.ts'

@@ -10,6 +10,7 @@ import type { Engine, Session } from '../onnx/engine.ts'
 import { AdamW, adamDefaults } from './adamw.ts'
 import { byBudget } from '../data/batches.ts'
 import { Mean, microBatchMetrics, notFinite, type Values } from './metrics.ts'
+import { NonFinite } from '../error.ts'
 import { survey, type PairSource } from './pairs.ts'
 import { plan } from './plan.ts'
 import { learningRate } from './schedule.ts'
@@ -50,19 +51,11 @@ export type TrainEvent =
       readonly steps: number
     }
 
-/** A term of the loss or a gradient left the numbers. */
-export class NonFinite extends Error {
-  override name = 'NonFinite'
-  readonly step: number
-  readonly values: Values
-  constructor(step: number, values: Values, what: string) {
-    super(
-      `step ${step}: ${what}; expected finite numbers. A lower learning rate or a smaller beta may help`,
-    )
-    this.step = step
-    this.values = values
-  }
-}
+const diverged = (step: number, values: Values, what: string): NonFinite =>
+  new NonFinite(
+    `step ${step}: ${what}; expected finite numbers. A lower learning rate or a smaller beta may help`,
+    { step, values },
+  )
 
 export type Training = {
   readonly spec: TrainSpec
@@ -186,11 +179,13 @@ export async function* train({
     return { values: { loss, nll_loss: nll, ...mean.take() }, tokens }
   }
 
-  const evaluate = async (): Promise<Values> => {
+  const evaluate = async (step: number): Promise<Values> => {
     const batches = Array.from({ length: Math.ceil(test.length / recipe.batchSize) }, (_, i) =>
       test.slice(i * recipe.batchSize, (i + 1) * recipe.batchSize),
     )
     const { values } = await run(await load(batches), evaluation!, {})
+    const wrong = notFinite(values)
+    if (wrong) throw diverged(step, {}, `on the held-out rows ${wrong}`)
     return Object.fromEntries(Object.entries(values).map(([name, v]) => [`eval_${name}`, v]))
   }
 
@@ -217,10 +212,10 @@ export async function* train({
     const rate = learningRate(recipe, step, steps.steps)
     // Judged before the optimizer moves: a step that left the numbers must not reach the adapter.
     const wrong = notFinite(values)
-    if (wrong) throw new NonFinite(step, values, wrong)
+    if (wrong) throw diverged(step, values, wrong)
     const norm = await optimizer.step(step, rate)
     if (!Number.isFinite(norm))
-      throw new NonFinite(step, { ...values, grad_norm: norm }, `grad_norm is ${norm}`)
+      throw diverged(step, { ...values, grad_norm: norm }, `grad_norm is ${norm}`)
 
     const seconds = (performance.now() - since) / 1000
     since = performance.now()
@@ -248,7 +243,7 @@ export async function* train({
       etaSeconds: ((steps.steps - step) * done.seconds) / done.steps,
     }
     if (evaluation && (step % evaluateEvery === 0 || step === steps.steps)) {
-      yield { type: 'metrics', step, values: await evaluate() }
+      yield { type: 'metrics', step, values: await evaluate(step) }
     }
     const checkpointDue =
       recipe.checkpointEvery > 0 && step % recipe.checkpointEvery === 0 && step < steps.steps

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import test, { after } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asc, eq } from 'drizzle-orm'
@@ -23,6 +23,7 @@ async function api(port: number) {
   const env = {
     PATH: process.env['PATH'],
     ODDSMITH_HOME: ctx.config.home,
+    ODDSMITH_ROOTS: ctx.config.roots.join(delimiter),
     DATABASE_URL: ctx.database.url,
     ODDSMITH_PORT: String(port),
     ODDSMITH_LEASE_SECONDS: '2',

@@ -56,17 +56,17 @@ const broken: [name: string, files: Record<string, unknown>, message: RegExp][] 
   [
     'a shard above the directory',
     { ...config, [index]: { weight_map: { a: '../x.safetensors' } } },
-    /tensor "a" is in "..\/x.safetensors", expected a file inside the directory/,
+    /tensor "a" is in "..\/x.safetensors", expected a file beside the index/,
   ],
   [
     'a shard with an absolute path',
     { ...config, [index]: { weight_map: { a: '/etc/passwd' } } },
-    /expected a file inside the directory/,
+    /expected a file beside the index/,
   ],
   [
     'a shard that is no name',
     { ...config, [index]: { weight_map: { a: 1 } } },
-    /tensor "a" is in 1, expected a file inside the directory/,
+    /tensor "a" is in 1, expected a file beside the index/,
   ],
   [
     'a shard that is cut short',
