@@ -1,6 +1,4 @@
 /** A job from its beginning to its last event: train if it says so, score what is still to be scored. */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -171,13 +169,12 @@ async function storeAdapter(
   { client, report, checkpoint, scratch }: Bench,
 ): Promise<void> {
   await saveAdapter(scratch, checkpoint.config, spec, flat, run.model.path)
-  const artifacts: string[] = []
+  const stored: ArtifactRef[] = []
   for (const name of adapterFiles)
-    artifacts.push((await client.upload(join(scratch, name), { kind: 'ADAPTER', name })).id)
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(join(scratch, 'adapter_model.safetensors')))
-    hash.update(chunk)
-  report.event('adapter', { artifacts, sha256: hash.digest('hex'), parameters: flat.length })
+    stored.push(await client.upload(join(scratch, name), { kind: 'ADAPTER', name }))
+  const { sha256 } = stored.find(({ name }) => name === 'adapter_model.safetensors')!
+  const artifacts = stored.map(({ id }) => id)
+  report.event('adapter', { artifacts, sha256, parameters: flat.length })
 }
 
 async function fetchAdapter(
