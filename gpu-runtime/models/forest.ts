@@ -9,7 +9,7 @@
  * blank and nothing is predicted from it, so its gradient is zero all the way down and filling with it changes nothing.
  */
 import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
-import { expand, input, lessOrEqual, reshape, where } from '../tensor/ops.ts'
+import { expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import { inverseFrequencies, type LlamaConfig } from './config.ts'
@@ -36,8 +36,9 @@ export type Level = {
   readonly queries: Tensor
   /** Rows of k and v: [G, kvHeads, C1.., T]. */
   readonly keys: Tensor
-  /** 0 where a query may see a key, else very negative: [G, 1, C1.., 1, T, T0 + .. + T]. */
-  readonly bias: Tensor
+  /** Positions: of queries [G, 1, C1.., 1, T, 1], of keys [G, 1, C1.., 1, 1, T0 + .. + T]. */
+  readonly queryAt: Tensor
+  readonly keyAt: Tensor
   /** C1.. of this level, and T. */
   readonly branches: readonly Dim[]
   readonly length: Dim
@@ -60,12 +61,11 @@ export function stream(config: LlamaConfig, depth: number): Stream {
     const branches = levelNames(l)
     const length = `T${l}`
     const at: Shape = ['G', 1, ...branches, 1]
-    const queryAt = input(`queryAt${l}`, [...at, length, 1])
-    const keyAt = input(`keyAt${l}`, [...at, 1, span(l)])
     return {
       queries: input(`queries${l}`, ['G', kvHeads, ...branches, mulDims(perKey, length)], 'int64'),
       keys: input(`keys${l}`, ['G', kvHeads, ...branches, length], 'int64'),
-      bias: where(lessOrEqual(keyAt, queryAt), 0, -1e9),
+      queryAt: input(`queryAt${l}`, [...at, length, 1]),
+      keyAt: input(`keyAt${l}`, [...at, 1, span(l)]),
       branches,
       length,
     }
@@ -79,6 +79,20 @@ export function stream(config: LlamaConfig, depth: number): Stream {
     keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
   }
 }
+
+/**
+ * What is added to each level's scores: 0 where a query may see a key, else very negative; [G, 1, C1.., 1, T, T0 + .. + T].
+ * With a `window`, a query sees itself and the window − 1 positions before it.
+ */
+export const causalMasks = ({ levels }: Stream, window: number | null = null): Tensor[] =>
+  levels.map(({ queryAt, keyAt }) => {
+    const near =
+      window === null ? 0 : where(lessOrEqual(sub(queryAt, window - 1), keyAt), 0, hidden)
+    return where(lessOrEqual(keyAt, queryAt), near, hidden)
+  })
+
+/** Added to a score, leaves nothing of its probability. */
+const hidden = -1e9
 
 /** An ancestor's keys [G, kvHeads, C1..Ca, Ta, D] as each branch of a deeper level sees them: [G, kvHeads, C1..Cl, Ta, D]. */
 export function spread(x: Tensor, branches: readonly Dim[]): Tensor {

@@ -1,25 +1,9 @@
 /** Llama (Touvron et al. 2023; grouped-query attention and Llama-3 rotary scaling included) on a forest of segments. */
-import { mulDims } from '../tensor/dim.ts'
-import {
-  add,
-  call,
-  concat,
-  group,
-  keep,
-  matmul,
-  mul,
-  reshape,
-  rmsNorm,
-  rope,
-  rows,
-  silu,
-  softmax,
-  ungroup,
-  weight,
-} from '../tensor/ops.ts'
+import { add, call, keep, matmul, mul, rmsNorm, rope, rows, silu, weight } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { LlamaConfig } from './config.ts'
-import { spread, type Stream } from './forest.ts'
+import { attend } from './attention.ts'
+import { causalMasks, type Stream } from './forest.ts'
 
 /**
  * Where the numbers come from. `parameter` gives a tensor by its name in the checkpoint; `linear` applies the projection at a
@@ -53,11 +37,11 @@ export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forwar
   const { layers, hidden, vocabulary, normEpsilon, tiedHead } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
   let x = rows(embedding, stream.ids) // [N, hidden]
-  const biases = stream.levels.map((l) => l.bias)
+  const masks = causalMasks(stream)
   for (let i = 0; i < layers; i++) {
     const path = `model.layers.${i}`
-    x = call(path, [x, ...biases], (y, ...masks) => [
-      layer(config, stream, parts, path, y!, masks),
+    x = call(path, [x, ...masks], (y, ...given) => [
+      layer(config, stream, parts, path, y!, given),
     ])[0]!
   }
   return {
@@ -72,7 +56,7 @@ function layer(
   parts: Parts,
   path: string,
   x: Tensor,
-  biases: readonly Tensor[],
+  masks: readonly Tensor[],
 ): Tensor {
   const { hidden, intermediate, normEpsilon } = config
   const norm = (name: string, y: Tensor) =>
@@ -84,7 +68,7 @@ function layer(
     parts,
     `${path}.self_attn`,
     norm('input_layernorm', x),
-    biases,
+    masks,
   )
   const middle = keep(add(x, attended))
 
@@ -95,37 +79,18 @@ function layer(
 }
 
 function attention(
-  { heads, kvHeads, headDim, hidden }: LlamaConfig,
+  config: LlamaConfig,
   stream: Stream,
   { linear }: Parts,
   path: string,
   x: Tensor,
-  biases: readonly Tensor[],
+  masks: readonly Tensor[],
 ): Tensor {
-  const { cos, sin, levels, queryInverse, keyInverse } = stream
-  const [n] = x.shape
-  const split = (y: Tensor, count: number) => reshape(y, [mulDims(n!, count), headDim]) // [N·count, D]
-  const queryRows = levels.map((l) => l.queries)
-  const keyRows = levels.map((l) => l.keys)
-
-  const q = split(rope(linear(`${path}.q_proj`, x, heads * headDim), cos, sin, heads), heads)
-  const k = split(rope(linear(`${path}.k_proj`, x, kvHeads * headDim), cos, sin, kvHeads), kvHeads)
-  const v = split(linear(`${path}.v_proj`, x, kvHeads * headDim), kvHeads)
-  const queries = group(q, queryRows, queryInverse).map(keep) // [G, K, C.., gT, D]
-  const keys = group(k, keyRows, keyInverse).map(keep) // [G, K, C.., T, D]
-  const values = group(v, keyRows, keyInverse).map(keep)
-
-  const outputs = levels.map(({ branches, length }, l) => {
-    const path = (xs: readonly Tensor[]) =>
-      concat(
-        xs.slice(0, l + 1).map((y) => spread(y, branches)),
-        2 + branches.length,
-      )
-    const scores = matmul(queries[l]!, path(keys), { transB: true, scale: headDim ** -0.5 }) // [G, K, C.., gT, T0+..+T]
-    const wide = [...scores.shape.slice(0, -2), heads / kvHeads, length, scores.shape.at(-1)!]
-    const masked = reshape(add(reshape(scores, wide), biases[l]!), scores.shape)
-    return matmul(softmax(masked), path(values)) // [G, K, C.., gT, D]
-  })
-  const merged = keep(reshape(ungroup(outputs, queryRows, queryInverse), [n!, heads * headDim]))
+  const { heads, kvHeads, headDim, hidden } = config
+  const { cos, sin } = stream
+  const q = rope(linear(`${path}.q_proj`, x, heads * headDim), cos, sin, heads)
+  const k = rope(linear(`${path}.k_proj`, x, kvHeads * headDim), cos, sin, kvHeads)
+  const v = linear(`${path}.v_proj`, x, kvHeads * headDim)
+  const merged = attend({ heads, kvHeads, headDim, scale: headDim ** -0.5 }, stream, q, k, v, masks)
   return linear(`${path}.o_proj`, merged, hidden)
 }
