@@ -41,7 +41,11 @@ export async function openScorer(
   const tuned = adapter ? lora(config, adapter.spec) : null
   const logps = scoredLogProbabilities(llama(config, stream(config, depth), tuned?.parts ?? frozen))
   const session = await engine.open(
-    emit({ outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) }, weight),
+    emit(
+      { outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) },
+      weight,
+      engine.compute,
+    ),
   )
   if (adapter) await engine.write(adapterVector, adapter.flat.slice())
   const resident: Record<string, string> = adapter ? { trainables: adapterVector } : {}

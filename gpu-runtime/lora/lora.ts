@@ -1,6 +1,6 @@
 /** LoRA (Hu et al. 2021): y = x Wᵀ + (alpha / r) (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
 import type { LoraSpec } from '#schema/spec.ts'
-import { add, keep, matmul, trainable } from '../tensor/ops.ts'
+import { add, cast, keep, matmul, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { LlamaConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/llama.ts'
@@ -63,8 +63,11 @@ export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
         const base = frozen.linear(path, x, out)
         const found = matrices.get(path)
         if (!found) return base
-        const low = keep(matmul(x, found.a, { transB: true })) // [N, r]
-        return add(base, matmul(low, found.b, { transB: true, scale: spec.alpha / spec.r }))
+        const low = keep(matmul(x, cast(found.a, 'compute'), { transB: true })) // [N, r]
+        return add(
+          base,
+          matmul(low, cast(found.b, 'compute'), { transB: true, scale: spec.alpha / spec.r }),
+        )
       },
     },
     trainables: [...matrices.values()].flatMap(({ a, b }) => [a, b]),

@@ -9,7 +9,7 @@
  * blank and nothing is predicted from it, so its gradient is zero all the way down and filling with it changes nothing.
  */
 import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
-import { expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
+import { cast, expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import { inverseFrequencies, type LlamaConfig } from './config.ts'
@@ -72,8 +72,8 @@ export function stream(config: LlamaConfig, depth: number): Stream {
   })
   return {
     ids: input('ids', ['N'], 'int64'),
-    cos: input('cos', ['N', headDim / 2]),
-    sin: input('sin', ['N', headDim / 2]),
+    cos: cast(input('cos', ['N', headDim / 2]), 'compute'),
+    sin: cast(input('sin', ['N', headDim / 2]), 'compute'),
     levels,
     queryInverse: input('queryInverse', [mulDims('N', heads)], 'int64'),
     keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
@@ -88,11 +88,11 @@ export const causalMasks = ({ levels }: Stream, window: number | null = null): T
   levels.map(({ queryAt, keyAt }) => {
     const near =
       window === null ? 0 : where(lessOrEqual(sub(queryAt, window - 1), keyAt), 0, hidden)
-    return where(lessOrEqual(keyAt, queryAt), near, hidden)
+    return cast(where(lessOrEqual(keyAt, queryAt), near, hidden), 'compute')
   })
 
-/** Added to a score, leaves nothing of its probability. */
-const hidden = -1e9
+/** Added to a score, leaves nothing of its probability; within the range of float16. */
+const hidden = -3e4
 
 /** An ancestor's keys [G, kvHeads, C1..Ca, Ta, D] as each branch of a deeper level sees them: [G, kvHeads, C1..Cl, Ta, D]. */
 export function spread(x: Tensor, branches: readonly Dim[]): Tensor {

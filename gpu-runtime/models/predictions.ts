@@ -9,6 +9,7 @@
  */
 import { addDims, mulDims } from '../tensor/dim.ts'
 import {
+  cast,
   concat,
   input,
   logSumExpVocabulary,
@@ -37,12 +38,13 @@ export function logProbabilities({ hidden, head }: Forward): Tensor {
   const h = uniqueRows(hidden, sources, input('sourceInverse', ['N'], 'int64')) // [R·S, D]
   const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
   const again = [input('again', ['A'], 'int64'), input('againInverse', [list], 'int64')] as const
-  const logit = (x: Tensor, target: Tensor) => sum(mul(x, rows(head, target)), [1])
+  const wide = cast(h, 'float32')
+  const logit = (x: Tensor, target: Tensor) => sum(mul(x, cast(rows(head, target), 'float32')), [1])
   return concat(
     [
-      sub(logit(h, input('targets', [list], 'int64')), lse),
+      sub(logit(wide, input('targets', [list], 'int64')), lse),
       sub(
-        logit(uniqueRows(h, ...again), input('againTargets', ['A'], 'int64')),
+        logit(uniqueRows(wide, ...again), input('againTargets', ['A'], 'int64')),
         uniqueRows(lse, ...again),
       ),
     ],
@@ -62,7 +64,11 @@ export function scoredLogProbabilities({ hidden, head }: Forward): Tensor {
     1,
   ])
   const from = input('from', ['K'], 'int64')
-  const logit = sum(mul(rows(h, from), rows(head, input('targets', ['K'], 'int64'))), [1])
+  const wide = (y: Tensor) => cast(y, 'float32')
+  const logit = sum(
+    mul(wide(rows(h, from)), wide(rows(head, input('targets', ['K'], 'int64')))),
+    [1],
+  )
   return reshape(sub(logit, rows(lse, from)), ['K'])
 }
 

@@ -13,11 +13,12 @@
  *   end          the flat gradient
  */
 import { FormatError } from '../error.ts'
-import { is, order, type Body, type Op, type Tensor } from '../tensor/tensor.ts'
+import { is, order, type Body, type DType, type Op, type Tensor } from '../tensor/tensor.ts'
 import { type Dim, type Shape } from '../tensor/dim.ts'
 import {
   elementTypes,
   encodeModel,
+  encodeValues,
   type Attribute,
   type ElementType,
   type Initializer,
@@ -52,6 +53,9 @@ export type Emitted = {
   readonly nodes: number
 }
 
+/** What `compute` may stand for: the first is the CPU provider's only one. */
+export type ComputeType = 'float32' | 'bfloat16' | 'float16'
+
 /** Nodes that stand for all their results: their own shape means nothing. */
 const several = new Set<Op>(['call', 'split', 'group', 'rmsNorm', 'vocabulary'])
 
@@ -73,10 +77,12 @@ export type Writer = {
   /** Name of an int64 vector holding a shape; `free` allows one -1. */
   shape(dims: readonly Dim[], free?: boolean): string
   integers(values: readonly number[]): string
-  constant(values: readonly number[], shape: readonly number[], dtype: 'float32' | 'int64'): string
+  constant(values: readonly number[], shape: readonly number[], dtype: DType): string
+  /** How values of a type are stored in this graph. */
+  elementType(dtype: DType): ElementType
   /** Is result `index` of y used by anybody in this scope? */
   uses(y: Tensor, index: number): boolean
-  /** Rows of a weight as float32: gathered first, cast after. */
+  /** A weight as it is stored: its rows are gathered first and cast after. */
   stored(x: Tensor): { name: string; dtype: StoredWeight['dtype'] } | null
 }
 
@@ -88,8 +94,16 @@ type Scope = {
   readonly label: string
 }
 
-/** Throws when a weight is missing or has another shape than the graph expects. */
-export function emit(program: Program, weight: (name: string) => StoredWeight): Emitted {
+/**
+ * `compute` is what the type of that name stands for. Throws FormatError when a weight is missing or has another shape than the
+ * graph expects.
+ */
+export function emit(
+  program: Program,
+  weight: (name: string) => StoredWeight,
+  compute: ComputeType = 'float32',
+): Emitted {
+  const elementType = (dtype: DType): ElementType => (dtype === 'compute' ? compute : dtype)
   const nodes: { section: number; rank: number; node: Node }[] = []
   const initializers = new Map<string, Initializer>()
   const inputs = new Map<string, { shape: Shape; dtype: 'float32' | 'int64' }>()
@@ -110,26 +124,16 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
       leafGradients.add(g.inputs[0].attributes.body.results[g.attributes.index]!)
   }
 
-  const constant = (
-    values: readonly number[],
-    shape: readonly number[],
-    dtype: 'float32' | 'int64' | 'bool',
-  ): string => {
-    const name = `constant:${dtype}[${shape}]${values.length > 16 ? names++ : values}`
-    if (!initializers.has(name)) {
-      const array =
-        dtype === 'int64'
-          ? BigInt64Array.from(values, BigInt)
-          : dtype === 'bool'
-            ? Uint8Array.from(values)
-            : Float32Array.from(values)
+  const constant = (values: readonly number[], shape: readonly number[], dtype: DType): string => {
+    const type = elementType(dtype)
+    const name = `constant:${type}[${shape}]${values.length > 16 ? names++ : values}`
+    if (!initializers.has(name))
       initializers.set(name, {
         name,
         dims: shape,
-        dataType: elementTypes[dtype],
-        rawData: new Uint8Array(array.buffer),
+        dataType: elementTypes[type],
+        rawData: encodeValues(values, type),
       })
-    }
     return name
   }
 
@@ -195,6 +199,7 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
       },
       integers: (values) => constant(values, [values.length], 'int64'),
       constant,
+      elementType,
       uses: (y, index) => scope.used.get(y)?.has(index) ?? false,
       stored: (x) => (is(x, 'weight') ? weightName(x.attributes.name, x.shape) : null),
     }
@@ -216,7 +221,7 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
 
   function describe(x: Tensor, name: string): void {
     if (several.has(x.op) || inputs.has(name) || initializers.has(name)) return
-    valueInfo.set(name, info(name, x.dtype, x.shape))
+    valueInfo.set(name, info(name, elementType(x.dtype), x.shape))
   }
 
   function make(x: Tensor, scope: Scope): string[] {
@@ -228,9 +233,9 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
     if (is(x, 'constant')) return [constant(x.attributes.data, x.attributes.shape, x.dtype)]
     if (is(x, 'weight')) {
       const { name, dtype } = weightName(x.attributes.name, x.shape)
-      return dtype === 'float32'
+      return dtype === compute
         ? [name]
-        : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes.float32 })
+        : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes[compute] })
     }
     if (is(x, 'call')) return inline(x, scope)
     const section = scope.section(x)
@@ -295,7 +300,7 @@ export function emit(program: Program, weight: (name: string) => StoredWeight): 
     outputs.push({ name, type: { tensorType: { elemType: elementTypes[dtype] } } })
   }
   Object.keys(program.outputs).forEach((name, i) =>
-    finish(name, outputNames[i]!, forwardRoots[i]!.dtype),
+    finish(name, outputNames[i]!, elementType(forwardRoots[i]!.dtype)),
   )
   if (program.gradients) {
     const flat = run(program.gradients, main).map(

@@ -1,7 +1,7 @@
 /** The engine seen from the main thread: sessions and vectors that live in its worker. Calls are answered in order. */
 import { Worker } from 'node:worker_threads'
 import { evaluate, type Bindings } from '../tensor/dim.ts'
-import type { Emitted } from './emit.ts'
+import type { ComputeType, Emitted } from './emit.ts'
 import { integers, type Feed, type Feeds } from '../tensor/feed.ts'
 import type { Outputs, Request, RunOptions } from './worker.ts'
 
@@ -14,12 +14,23 @@ export type Session = {
   release(): Promise<void>
 }
 
+/** An execution provider of onnxruntime. On `cuda`, a graph that has a node without a CUDA kernel is refused when it is opened. */
+export type Device = 'cpu' | 'cuda'
+
+/** Where graphs run and what `compute` stands for in them: the CPU provider has float32 only. */
+export type Placement = { readonly device: Device; readonly compute: ComputeType }
+
+const onCpu: Placement = { device: 'cpu', compute: 'float32' }
+
 /**
  * A thread with onnxruntime, on `threads` CPU threads. What fails in it rejects the call with `engine: …`; when the thread itself
  * ends, all calls that wait and all later ones are rejected. Lives until `close`.
  */
 export class Engine {
   readonly threads: number
+  readonly device: Device
+  /** For `emit`. */
+  readonly compute: ComputeType
   readonly #worker: Worker
   readonly #exited: Promise<void>
   readonly #waiting = new Map<
@@ -30,8 +41,10 @@ export class Engine {
   #sessions = 0
   #down: Error | null = null
 
-  constructor(threads: number) {
+  constructor(threads: number, { device, compute }: Placement = onCpu) {
     this.threads = threads
+    this.device = device
+    this.compute = compute
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url))
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     this.#worker.on(
@@ -66,10 +79,11 @@ export class Engine {
     })
   }
 
-  /** Loads a graph and maps its weights; rejects when onnxruntime refuses the model. */
-  async open(emitted: Emitted): Promise<Session> {
+  /** Loads a graph and maps its weights; rejects when onnxruntime refuses the model. `device` is the engine's own, or the CPU. */
+  async open(emitted: Emitted, device: Device = this.device): Promise<Session> {
     const session = ++this.#sessions
-    await this.#call({ type: 'open', session, model: emitted.model, threads: this.threads })
+    const { threads } = this
+    await this.#call({ type: 'open', session, model: emitted.model, threads, device })
     return {
       run: (feeds, options = {}) =>
         this.#call({

@@ -75,6 +75,26 @@ export const elementTypes = {
   float16: 10,
   bfloat16: 16,
 } as const
+/** Raw data of a tensor: `values` in a type, little-endian, rounded to the nearest. */
+export function encodeValues(values: readonly number[], type: ElementType): Uint8Array {
+  const arrays: { readonly [T in ElementType]: () => ArrayBufferView } = {
+    float32: () => Float32Array.from(values),
+    float16: () => Float16Array.from(values),
+    bfloat16: () => Uint16Array.from(values, bfloat16),
+    uint8: () => Uint8Array.from(values),
+    bool: () => Uint8Array.from(values),
+    int32: () => Int32Array.from(values),
+    int64: () => BigInt64Array.from(values, BigInt),
+  }
+  return new Uint8Array(arrays[type]().buffer)
+}
+
+/** The upper half of a float32, rounded to nearest even. */
+function bfloat16(value: number): number {
+  const [bits] = new Uint32Array(Float32Array.of(value).buffer)
+  return (bits! + 0x7fff + ((bits! >>> 16) & 1)) >>> 16
+}
+
 /** Element types by our names, which are numpy's. */
 export type ElementType = keyof typeof elementTypes
 

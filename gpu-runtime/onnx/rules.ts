@@ -2,7 +2,7 @@
 import type { Attributes, Op, Tensor } from '../tensor/tensor.ts'
 import { size } from '../tensor/dim.ts'
 import type { Writer } from './emit.ts'
-import { elementTypes, type Attribute, type Graph } from './proto.ts'
+import { elementTypes, type Attribute, type ElementType, type Graph, type Node } from './proto.ts'
 
 type Rule<O extends Op> = (x: Tensor<O>, w: Writer) => string[]
 
@@ -25,9 +25,9 @@ function matmul(
   )
 }
 
-const tensorType = (name: string) => ({
+const tensorType = (name: string, type: ElementType) => ({
   name,
-  type: { tensorType: { elemType: elementTypes.float32 } },
+  type: { tensorType: { elemType: elementTypes[type] } },
 })
 const subgraph = (name: string, g: Graph): Attribute => ({ name, type: 5, g })
 
@@ -54,6 +54,10 @@ export const rules: {
   silu: ({ inputs: [x] }, w) => w.op('QuickGelu', [w.name(x!)], { alpha: 1 }, 1, microsoft),
   lessOrEqual: elementwise('LessOrEqual'),
   where: elementwise('Where'),
+  cast({ inputs: [x], attributes: { to } }, w) {
+    const [from, type] = [w.elementType(x!.dtype), w.elementType(to)]
+    return from === type ? [w.name(x!)] : w.op('Cast', [w.name(x!)], { to: elementTypes[type] })
+  },
   sum: ({ inputs: [x], attributes: { axes } }, w) =>
     w.op('ReduceSum', [w.name(x!), w.integers(axes)], { keepdims: 1 }),
   softmax: ({ inputs: [x] }, w) => w.op('Softmax', [w.name(x!)], { axis: -1 }),
@@ -65,9 +69,10 @@ export const rules: {
     w.op('Split', [w.name(x!), w.shape(sizes, false)], { axis }, sizes.length),
   rows({ inputs: [x, index] }, w) {
     const stored = w.stored(x!)
+    const type = w.elementType(x!.dtype)
     const [gathered] = w.op('Gather', [stored?.name ?? w.name(x!), w.name(index!)], { axis: 0 })
-    return stored && stored.dtype !== 'float32'
-      ? w.op('Cast', [gathered!], { to: elementTypes.float32 })
+    return stored && stored.dtype !== type
+      ? w.op('Cast', [gathered!], { to: elementTypes[type] })
       : [gathered!]
   },
   oneHot({ inputs: [ids], attributes: { depth } }, w) {
@@ -116,7 +121,16 @@ export const rules: {
     const table = w.name(e!)
     const mean = w.uses(x, 1)
     const zero = w.integers([0])
-    const minusOne = w.integers([1])
+    const one = w.integers([1])
+    const type = w.elementType(h!.dtype)
+    const narrow = type !== 'float32'
+    const cast = (from: string, to: string, as: ElementType): Node => ({
+      opType: 'Cast',
+      input: [from],
+      output: [to],
+      attribute: [{ name: 'to', type: 2, i: elementTypes[as] }],
+    })
+    // The loss is float32: logits become it, probabilities go back.
     const body: Graph = {
       name: 'chunk',
       node: [
@@ -125,28 +139,30 @@ export const rules: {
           domain: microsoft,
           name: `${table}/logits`,
           input: ['chunk', table],
-          output: ['logits'],
+          output: [narrow ? 'narrowLogits' : 'logits'],
           attribute: [{ name: 'transB', type: 2, i: 1 }],
         },
+        ...(narrow ? [cast('narrowLogits', 'logits', 'float32')] : []),
         {
           opType: 'LogSoftmax',
           input: ['logits'],
           output: ['logps'],
           attribute: [{ name: 'axis', type: 2, i: -1 }],
         },
-        { opType: 'Slice', input: ['logits', zero, minusOne, minusOne], output: ['logit0'] },
-        { opType: 'Slice', input: ['logps', zero, minusOne, minusOne], output: ['logp0'] },
+        { opType: 'Slice', input: ['logits', zero, one, one], output: ['logit0'] },
+        { opType: 'Slice', input: ['logps', zero, one, one], output: ['logp0'] },
         { opType: 'Sub', input: ['logit0', 'logp0'], output: ['column'] },
-        { opType: 'Squeeze', input: ['column', minusOne], output: ['lse'] },
+        { opType: 'Squeeze', input: ['column', one], output: ['lse'] },
         ...(mean
           ? [
-              { opType: 'Exp', input: ['logps'], output: ['ps'] },
+              { opType: 'Exp', input: ['logps'], output: [narrow ? 'wideProbabilities' : 'ps'] },
+              ...(narrow ? [cast('wideProbabilities', 'ps', type)] : []),
               { opType: 'MatMul', name: `${table}/mean`, input: ['ps', table], output: ['mean'] },
             ]
           : []),
       ],
-      input: [tensorType('chunk')],
-      output: [tensorType('lse'), ...(mean ? [tensorType('mean')] : [])],
+      input: [tensorType('chunk', type)],
+      output: [tensorType('lse', 'float32'), ...(mean ? [tensorType('mean', type)] : [])],
     }
     return w.op(
       'Scan',

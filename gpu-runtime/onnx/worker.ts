@@ -23,6 +23,7 @@ export type Request =
       readonly session: number
       readonly model: Uint8Array
       readonly threads: number
+      readonly device: 'cpu' | 'cuda'
     }
   | {
       readonly type: 'run'
@@ -60,7 +61,7 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       sessions.set(
         request.session,
         await ort.InferenceSession.create(request.model, {
-          executionProviders: ['cpu'],
+          executionProviders: [request.device],
           // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
           graphOptimizationLevel: 'disabled',
           enableMemPattern: false,
@@ -72,6 +73,8 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           extra: {
             session: {
               disable_prepacking: '1',
+              // On a card, a node without a CUDA kernel would run on the host, at the price of copies each way.
+              ...(request.device === 'cuda' ? { disable_cpu_ep_fallback: '1' } : {}),
               // Spinning gains nothing on a quiet machine, and on a shared one its threads are in their own way.
               intra_op: { allow_spinning: '0' },
               use_device_allocator_for_initializers: '1',

@@ -169,6 +169,7 @@ const rules: { [O in Op]: Rule<O> } = {
   silu: elementwise((x) => x! / (1 + Math.exp(-x!))),
   lessOrEqual: elementwise((a, b) => (a! <= b! ? 1 : 0)),
   where: elementwise((c, a, b) => (c ? a! : b!)),
+  cast: ([x]) => [x!],
   sum: ([x], { attributes: { axes } }) => {
     const shape = x!.shape.map((d, i) => (axes.includes(i) ? 1 : d))
     const out = strides(shape, shape.length)

@@ -1,6 +1,6 @@
 /** The vocabulary in which models and losses are written: one function per primitive, and a few that are compositions. */
 import { type Dim, type Shape } from './dim.ts'
-import { is, node, order, type Body, type DType, type Tensor } from './tensor.ts'
+import { is, node, order, type Body, type DType, type FloatType, type Tensor } from './tensor.ts'
 
 /** A value that every run is fed, by its name; symbols in `shape` are bound by what is fed. */
 export const input = (name: string, shape: Shape, dtype: DType = 'float32'): Tensor =>
@@ -17,15 +17,21 @@ export const constant = (
   dtype: DType = 'float32',
 ): Tensor => node('constant', [], { shape, data: typeof data === 'number' ? [data] : data, dtype })
 
-const operand = (x: Tensor | number): Tensor => (typeof x === 'number' ? constant(x) : x)
+/** A number takes the type of what it meets. */
+const operand = (x: Tensor | number, like: Tensor | number): Tensor =>
+  typeof x === 'number' ? constant(x, [], typeof like === 'number' ? 'float32' : like.dtype) : x
+
+/** The same values in another type; nothing where they have it. The gradient goes back to the type of x. */
+export const cast = (x: Tensor, to: FloatType): Tensor =>
+  x.dtype === to ? x : node('cast', [x], { to })
 
 /** Elementwise, as all up to `where`: operands broadcast as in numpy, a number stands for a scalar. */
-export const add = (a: Tensor, b: Tensor | number): Tensor => node('add', [a, operand(b)], {})
+export const add = (a: Tensor, b: Tensor | number): Tensor => node('add', [a, operand(b, a)], {})
 export const sub = (a: Tensor | number, b: Tensor | number): Tensor =>
-  node('sub', [operand(a), operand(b)], {})
-export const mul = (a: Tensor, b: Tensor | number): Tensor => node('mul', [a, operand(b)], {})
+  node('sub', [operand(a, b), operand(b, a)], {})
+export const mul = (a: Tensor, b: Tensor | number): Tensor => node('mul', [a, operand(b, a)], {})
 export const div = (a: Tensor | number, b: Tensor | number): Tensor =>
-  node('div', [operand(a), operand(b)], {})
+  node('div', [operand(a, b), operand(b, a)], {})
 export const neg = (x: Tensor): Tensor => node('neg', [x], {})
 export const exp = (x: Tensor): Tensor => node('exp', [x], {})
 export const log = (x: Tensor): Tensor => node('log', [x], {})
@@ -38,10 +44,10 @@ export const softplus = (x: Tensor): Tensor => node('softplus', [x], {})
 export const silu = (x: Tensor): Tensor => node('silu', [x], {})
 /** a ≤ b, elementwise: bool. No gradient passes. */
 export const lessOrEqual = (a: Tensor, b: Tensor | number): Tensor =>
-  node('lessOrEqual', [a, operand(b)], {})
+  node('lessOrEqual', [a, operand(b, a)], {})
 /** a where the condition (bool) holds, else b; all three broadcast. */
 export const where = (condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor =>
-  node('where', [condition, operand(a), operand(b)], {})
+  node('where', [condition, operand(a, b), operand(b, a)], {})
 
 /** Sum over `axes`, which stay as dims of 1. */
 export const sum = (x: Tensor, axes: readonly number[]): Tensor => node('sum', [x], { axes })

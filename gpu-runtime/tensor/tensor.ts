@@ -15,8 +15,12 @@ import {
   type Shape,
 } from './dim.ts'
 
-/** Types of values in a graph. Weights are float32 here, however they are stored. */
-export type DType = 'float32' | 'int64' | 'bool'
+/**
+ * Types of values in a graph. `compute` is the type in which the model's own arithmetic is done, chosen when the graph is emitted
+ * (float32 on a CPU, bfloat16 or float16 on a card); weights have it, however they are stored. Losses and trainables are float32.
+ */
+export type DType = FloatType | 'int64' | 'bool'
+export type FloatType = 'float32' | 'compute'
 
 /** Attributes of each primitive. The shape of the operands is in `rules` below. */
 export type Attributes = {
@@ -41,6 +45,7 @@ export type Attributes = {
   silu: {}
   lessOrEqual: {}
   where: {}
+  cast: { to: FloatType }
   // along axes
   sum: { axes: readonly number[] }
   softmax: {}
@@ -101,13 +106,22 @@ type Rule<O extends Op> = (
 ) => { shape: Shape; dtype: DType }
 
 const float = (shape: Shape): { shape: Shape; dtype: DType } => ({ shape, dtype: 'float32' })
-const same = ([x]: readonly Tensor[]) => float(x!.shape)
+const same = ([x]: readonly Tensor[]) => ({ shape: x!.shape, dtype: x!.dtype })
 const binary =
   (what: string) =>
-  ([a, b]: readonly Tensor[]) =>
-    float(broadcast(a!.shape, b!.shape, what))
+  ([a, b]: readonly Tensor[]) => ({
+    shape: broadcast(a!.shape, b!.shape, what),
+    dtype: common(what, a!, b!),
+  })
 /** The node itself stands for all its results; the shapes are those of its `result` nodes. */
 const several = () => float([])
+
+/** The type that all operands have. */
+function common(what: string, first: Tensor, ...rest: readonly Tensor[]): DType {
+  for (const x of rest)
+    need(x.dtype === first.dtype, () => `${what}: ${first.dtype} and ${x.dtype} do not mix`)
+  return first.dtype
+}
 
 function need(condition: boolean, message: () => string): void {
   if (!condition) throw new ShapeError(message())
@@ -115,7 +129,7 @@ function need(condition: boolean, message: () => string): void {
 
 const rules: { [O in Op]: Rule<O> } = {
   input: (_, { shape, dtype }) => ({ shape, dtype }),
-  weight: (_, { shape }) => float(shape),
+  weight: (_, { shape }) => ({ shape, dtype: 'compute' }),
   trainable: (_, { shape }) => float(shape),
   constant: (_, { shape, data, dtype }) => {
     need(
@@ -140,14 +154,18 @@ const rules: { [O in Op]: Rule<O> } = {
   lessOrEqual: ([a, b]) => ({ shape: broadcast(a!.shape, b!.shape, 'lessOrEqual'), dtype: 'bool' }),
   where: ([c, a, b]) => {
     need(c!.dtype === 'bool', () => `where: condition is ${c!.dtype}, expected bool`)
-    return float(broadcast(c!.shape, broadcast(a!.shape, b!.shape, 'where'), 'where'))
+    return {
+      shape: broadcast(c!.shape, broadcast(a!.shape, b!.shape, 'where'), 'where'),
+      dtype: common('where', a!, b!),
+    }
   },
+  cast: ([x], { to }) => ({ shape: x!.shape, dtype: to }),
   sum: ([x], { axes }) => {
     need(
       axes.every((a) => a >= 0 && a < x!.shape.length),
       () => `sum: axes [${axes}] of a shape [${x!.shape}]`,
     )
-    return float(x!.shape.map((d, i) => (axes.includes(i) ? 1 : d)))
+    return { shape: x!.shape.map((d, i) => (axes.includes(i) ? 1 : d)), dtype: x!.dtype }
   },
   softmax: same,
   matmul: ([a, b], { transA, transB }) => {
@@ -164,7 +182,10 @@ const rules: { [O in Op]: Rule<O> } = {
       () =>
         `matmul: inner dimensions differ: [${a!.shape}]${transA ? 'ᵀ' : ''} @ [${b!.shape}]${transB ? 'ᵀ' : ''}`,
     )
-    return float([...broadcast(a!.shape.slice(0, -2), b!.shape.slice(0, -2), 'matmul'), m, n])
+    return {
+      shape: [...broadcast(a!.shape.slice(0, -2), b!.shape.slice(0, -2), 'matmul'), m, n],
+      dtype: common('matmul', a!, b!),
+    }
   },
   reshape: ([x], { shape }) => {
     need(
@@ -208,7 +229,7 @@ const rules: { [O in Op]: Rule<O> } = {
       !unique || index!.shape.length === 1,
       () => `rows: unique indexes are a list, got [${index!.shape}]`,
     )
-    return float([...index!.shape, x!.shape[1]!])
+    return { shape: [...index!.shape, x!.shape[1]!], dtype: x!.dtype }
   },
   oneHot: ([ids], { depth }) => float([...ids!.shape, depth]),
   group: ([x, inverse], { groups }) => {
@@ -220,21 +241,24 @@ const rules: { [O in Op]: Rule<O> } = {
   },
   ungroup: (inputs, { groups }) => {
     const [inverse, ...ys] = [inputs[0]!, ...inputs.slice(1, 1 + groups)]
-    return float([inverse.shape[0]!, ys[0]!.shape.at(-1)!])
+    return { shape: [inverse.shape[0]!, ys[0]!.shape.at(-1)!], dtype: ys[0]!.dtype }
   },
   rmsNorm: ([x, w]) => {
+    common('rmsNorm', x!, w!)
     need(x!.shape.at(-1) === w!.shape[0], () => `rmsNorm: [${x!.shape}] by a weight [${w!.shape}]`)
     return several()
   },
   rope: ([x, cos, sin], { heads }) => {
+    common('rope', x!, cos!, sin!)
     need(
       sameShape(cos!.shape, sin!.shape) &&
         mulDims(mulDims(cos!.shape[1]!, 2), heads) === x!.shape[1],
       () => `rope: [${x!.shape}] as ${heads} heads against a table [${cos!.shape}]`,
     )
-    return float(x!.shape)
+    return same([x!])
   },
   vocabulary: ([h, e]) => {
+    common('vocabulary', h!, e!)
     need(
       h!.shape.length === 3 && h!.shape[2] === e!.shape[1],
       () => `vocabulary: hidden [${h!.shape}] against [${e!.shape}]`,
@@ -269,11 +293,11 @@ function resultType(of: Tensor, index: number): { shape: Shape; dtype: DType } {
     const [x] = inputs
     return { shape: x!.shape.map((d, i) => (i === axis ? sizes[index]! : d)), dtype: x!.dtype }
   }
-  if (op === 'group') return float([...inputs[2 + index]!.shape, inputs[0]!.shape[1]!])
+  if (op === 'group')
+    return { shape: [...inputs[2 + index]!.shape, inputs[0]!.shape[1]!], dtype: inputs[0]!.dtype }
   if (op === 'rmsNorm')
-    return float(index === 0 ? inputs[0]!.shape : [...inputs[0]!.shape.slice(0, -1), 1])
-  if (op === 'vocabulary')
-    return float(index === 0 ? inputs[0]!.shape.slice(0, 2) : inputs[0]!.shape)
+    return index === 0 ? same(inputs) : float([...inputs[0]!.shape.slice(0, -1), 1])
+  if (op === 'vocabulary') return index === 0 ? float(inputs[0]!.shape.slice(0, 2)) : same(inputs)
   throw new ShapeError(`internal: ${op} has one result only`)
 }
 

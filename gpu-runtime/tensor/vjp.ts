@@ -3,9 +3,10 @@
  * several). A rule may return a gradient that is still broadcast; the loop in gradient.ts sums it down. null: no gradient.
  */
 import { mulDims, size } from './dim.ts'
-import { node, type Op, type Tensor } from './tensor.ts'
+import { node, type FloatType, type Op, type Tensor } from './tensor.ts'
 import {
   add,
+  cast,
   concat,
   constant,
   div,
@@ -35,7 +36,7 @@ const leaf = (): Gradients => []
 const zeros = (like: Tensor): Tensor =>
   expand(
     reshape(
-      constant(0),
+      constant(0, [], like.dtype),
       like.shape.map(() => 1),
     ),
     like.shape,
@@ -65,6 +66,7 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
   },
   lessOrEqual: () => [null, null],
   where: (g, { inputs: [c] }) => [null, where(c!, g, 0), where(c!, 0, g)],
+  cast: (g, { inputs: [x] }) => [cast(g, x!.dtype as FloatType)],
   sum: (g, { inputs: [x] }) => [expand(g, x!.shape)],
   softmax: (g, y) => {
     const t = mul(g, y)
@@ -97,7 +99,8 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     const [height, width] = x!.shape
     if (typeof height !== 'number') return [null, null] // a frozen table of symbolic height is never trained
     const flat = oneHot(reshape(index!, [size(index!.shape)]), height)
-    return [matmul(flat, reshape(g, [size(index!.shape), width!]), { transA: true }), null]
+    const rows = reshape(g, [size(index!.shape), width!])
+    return [matmul(cast(flat, rows.dtype as FloatType), rows, { transA: true }), null]
   },
   oneHot: () => [null],
   group: (_, y, gs) => [
@@ -116,7 +119,7 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
   rmsNorm: (_, y, [g]) => {
     const [x, w] = y.inputs
     const width = x!.shape.at(-1) as number
-    const inverse = result(y, 1)
+    const inverse = cast(result(y, 1), x!.dtype as FloatType)
     const unit = mul(x!, inverse)
     const gw = mul(g!, w!)
     const mean = mul(sum(mul(gw, unit), [x!.shape.length - 1]), 1 / width)
@@ -128,11 +131,11 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
   vocabulary: (_, y, [g]) => {
     const [h, e] = y.inputs
     const [chunks, height, width] = h!.shape
-    const column = reshape(g!, [chunks!, height!, 1])
+    const column = cast(reshape(g!, [chunks!, height!, 1]), h!.dtype as FloatType)
     const flat = reshape(h!, [mulDims(chunks!, height!), width!])
     const weighted = mul(
       softmax(matmul(flat, e!, { transB: true })),
-      reshape(g!, [flat.shape[0]!, 1]),
+      reshape(column, [flat.shape[0]!, 1]),
     )
     return [mul(column, result(y, 1)), matmul(weighted, flat, { transA: true })]
   },

@@ -76,7 +76,7 @@ export class AdamW {
 
   /** For vectors of `parameters` values. */
   static async open(engine: Engine, settings: AdamWSettings, parameters: number): Promise<AdamW> {
-    return new AdamW(await engine.open(graph(settings, parameters)), settings)
+    return new AdamW(await engine.open(graph(settings, parameters), 'cpu'), settings)
   }
 
   /** Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping. */

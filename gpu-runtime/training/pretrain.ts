@@ -9,7 +9,17 @@ import type { Engine } from '../onnx/engine.ts'
 import { floats } from '../tensor/feed.ts'
 import { stream as noise } from '../random.ts'
 import { gradient } from '../tensor/gradient.ts'
-import { constant, input, matmul, mul, neg, reshape, total, trainable } from '../tensor/ops.ts'
+import {
+  cast,
+  constant,
+  input,
+  matmul,
+  mul,
+  neg,
+  reshape,
+  total,
+  trainable,
+} from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { AdamW, adamDefaults } from './adamw.ts'
 import { learningRate } from './schedule.ts'
@@ -36,7 +46,7 @@ function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly 
   const tensors = new Map<string, Tensor>()
   const parameter = (name: string, shape: readonly number[]): Tensor => {
     if (!tensors.has(name)) tensors.set(name, trainable(name, shape))
-    return tensors.get(name)!
+    return cast(tensors.get(name)!, 'compute')
   }
   const parts: Parts = {
     parameter,

@@ -6,11 +6,11 @@ import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
 import { llama } from '../models/llama.ts'
 import { logProbabilities, place, predictionCount, type Target } from '../models/predictions.ts'
-import { emit, type Emitted, type Program } from '../onnx/emit.ts'
+import { emit, type ComputeType, type Emitted, type Program } from '../onnx/emit.ts'
 import type { Outputs } from '../onnx/engine.ts'
 import { floats, type Feeds } from '../tensor/feed.ts'
 import { gradient, type Recompute } from '../tensor/gradient.ts'
-import { constant, input, matmul } from '../tensor/ops.ts'
+import { cast, constant, input, matmul } from '../tensor/ops.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { LlamaConfig } from '../models/config.ts'
@@ -20,7 +20,8 @@ import { orpo } from './orpo.ts'
 const depth = 2
 
 /**
- * Forward, ORPO loss and the gradient of every LoRA matrix as one program, for any number of pairs; `beta` is ORPO's λ. Outputs:
+ * Forward, ORPO loss and the gradient of every LoRA matrix as one program, for any number of pairs; `beta` is ORPO's λ. A
+ * `scaled` program multiplies the gradients by its input `lossScale`, for float16, in which small ones would vanish. Outputs:
  * scalars `loss` and `nll`; `chosen`, `rejected`, `logOdds`, `ratio` [pairs]; `meanLogits` [N, 1].
  */
 export function stepProgram(
@@ -28,6 +29,7 @@ export function stepProgram(
   spec: LoraSpec,
   beta: number,
   recompute: Recompute,
+  scaled = false,
 ): Required<Program> {
   const { parts, trainables } = lora(config, spec)
   const forward = llama(config, stream(config, depth), parts)
@@ -37,8 +39,12 @@ export function stepProgram(
     beta,
   )
   // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
-  const meanLogits = matmul(forward.hidden, input('meanHeadRow', [config.hidden, 1]))
-  const gradients = gradient(new Map([[loss, constant(1)]]), trainables, recompute) as Tensor[]
+  const meanLogits = matmul(
+    cast(forward.hidden, 'float32'),
+    input('meanHeadRow', [config.hidden, 1]),
+  )
+  const cotangent = scaled ? input('lossScale', []) : constant(1)
+  const gradients = gradient(new Map([[loss, cotangent]]), trainables, recompute) as Tensor[]
   return simplified({
     outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits },
     trainables,
@@ -62,7 +68,9 @@ export const stepGraph = (
   spec: LoraSpec,
   beta: number,
   recompute: Recompute,
-): Emitted => emit(stepProgram(config, spec, beta, recompute), weight)
+  compute: ComputeType = 'float32',
+): Emitted =>
+  emit(stepProgram(config, spec, beta, recompute, compute === 'float16'), weight, compute)
 
 /** Losses are means over this many terms: of one logical micro-batch, times the number of micro-batches in a step. */
 export type Denominators = {

@@ -109,12 +109,16 @@ export async function* train({
 
   const headRow = await meanHeadRow(checkpoint)
   const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute)
-  const graph = emit(program, checkpoint.weight)
+  const graph = emit(program, checkpoint.weight, engine.compute)
   const session = await engine.open(graph)
   const evaluation =
     test.length > 0 && recipe.evalEvery > 0
       ? await engine.open(
-          emit({ outputs: program.outputs, trainables: program.trainables }, checkpoint.weight),
+          emit(
+            { outputs: program.outputs, trainables: program.trainables },
+            checkpoint.weight,
+            engine.compute,
+          ),
         )
       : null
   const optimizer = await AdamW.open(

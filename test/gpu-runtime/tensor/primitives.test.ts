@@ -58,6 +58,9 @@ const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter'>]: Case } 
   silu: { results: [t.silu(x)] },
   lessOrEqual: { results: [t.where(t.lessOrEqual(x, y), x, t.mul(y, y))] },
   where: { results: [t.where(t.lessOrEqual(x, 0), x, y)] },
+  cast: {
+    results: [t.cast(t.mul(t.cast(x, 'compute'), t.cast(row, 'compute')), 'float32')],
+  },
   sum: { results: [t.sum(batch, [0, 2])] },
   softmax: { results: [t.softmax(x)] },
   matmul: {
@@ -227,5 +230,6 @@ test('operands that do not fit are refused with both shapes', () => {
   assert.throws(() => t.add(x, t.input('z', [5])), /add: \[N,3\] and \[5\] do not broadcast/)
   assert.throws(() => t.reshape(x, ['N', 4]), /reshape: \[N,3\] has 3\*N elements, \[N,4\] 4\*N/)
   assert.throws(() => t.split(x, 0, ['N', 'L']), /sizes \[N,L\] do not add up to axis 0/)
+  assert.throws(() => t.add(x, t.cast(row, 'compute')), /add: float32 and compute do not mix/)
   assert.throws(() => node('where', [x, x, x], {}), /condition is float32, expected bool/)
 })
