@@ -3,6 +3,7 @@
  * "fine-tune Llama 3 with ORPO". Paths are absolute and content is pinned by hash before a spec is stored.
  */
 import { z } from 'zod'
+import { optionIssues, Schedule, ScheduleOptions } from './schedules.ts'
 import { taskNames, type TaskName } from './tasks.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex')
@@ -22,6 +23,8 @@ export const linears = [
 export const LoraSpec = z.object({
   r: count.max(512).default(16),
   alpha: z.number().positive().default(32),
+  /** Scale the update by alpha / √r instead of alpha / r, so that a higher rank does not learn slower (Kalajdzievski 2023). */
+  rslora: z.boolean().default(false),
   /** The recipe states 0.05, but its trainer switches dropout off (disable_dropout), so 0 is what it really ran with. */
   dropout: z
     .literal(0, {
@@ -40,8 +43,11 @@ export const Recipe = z
     /** What the NLL term covers: prompt and chosen answer (TRL), or the chosen answer only. */
     nll: z.enum(['PROMPT_AND_CHOSEN', 'CHOSEN']).default('PROMPT_AND_CHOSEN'),
     learningRate: z.number().positive().default(8e-6),
-    schedule: z.enum(['LINEAR', 'COSINE', 'CONSTANT']).default('LINEAR'),
+    schedule: Schedule.default('LINEAR'),
+    scheduleOptions: ScheduleOptions.prefault({}),
     warmupSteps: z.number().int().nonnegative().default(10),
+    /** A part of the run; when given, it wins over warmupSteps. */
+    warmupRatio: z.number().min(0).max(1).nullable().default(null),
     weightDecay: z.number().nonnegative().default(0),
     maxGradNorm: z.number().positive().default(1),
     batchSize: count.max(1024).default(2),
@@ -61,6 +67,10 @@ export const Recipe = z
   .refine((r) => r.maxPromptLength < r.maxLength, {
     error: 'expected maxPromptLength < maxLength, so that answers keep room',
     path: ['maxPromptLength'],
+  })
+  .superRefine((r, ctx) => {
+    for (const { option, message } of optionIssues(r))
+      ctx.addIssue({ code: 'custom', message, path: ['scheduleOptions', option] })
   })
 
 export const ModelRef = z.object({

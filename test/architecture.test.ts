@@ -37,6 +37,7 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
     [
       'gpu-runtime/',
       'schema/spec.ts',
+      'schema/schedules.ts',
       'schema/protocol.ts',
       'schema/tasks.ts',
       'schema/families.ts',

@@ -21,7 +21,9 @@ export const AdapterType = builder.drizzleNode('adapters', {
       description: 'How many numbers were trained; a whole number.',
     }),
     r: t.exposeInt('r', { description: 'Its rank.' }),
-    alpha: t.exposeFloat('alpha', { description: 'Its update is scaled by alpha / r.' }),
+    alpha: t.exposeFloat('alpha', {
+      description: 'Its update is scaled by alpha / r, or alpha / √r: see the LoRA of its run.',
+    }),
     targetModules: t.exposeStringList('targetModules', { description: 'The linears it updates.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its training ended.' }),
     evaluations: t.relatedConnection('evaluations', {

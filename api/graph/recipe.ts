@@ -1,4 +1,5 @@
 /** How a run trains: recipe, LoRA and engine, as they are read and as they are asked for. Defaults live in schema/spec.ts. */
+import { curves, type ScheduleName, type ScheduleOptions } from '#schema/schedules.ts'
 import { Engine, linears, LoraSpec, Recipe } from '#schema/spec.ts'
 import { builder } from './builder.ts'
 
@@ -15,12 +16,33 @@ const Nll = builder.enumType('Nll', {
 })
 
 const Schedule = builder.enumType('Schedule', {
-  description: 'How the learning rate goes on after the warmup.',
+  description:
+    'How the learning rate goes on after the warmup: the schedules of transformers whose rate depends on the step alone. Those that follow the loss (reduce_lr_on_plateau, greedy) are not among them.',
   values: {
     LINEAR: { description: 'Down to zero in a straight line.' },
-    COSINE: { description: 'Down to zero along half a cosine.' },
-    CONSTANT: { description: 'It stays.' },
-  },
+    COSINE: { description: 'Down to zero along half a cosine, or along more of them: cycles.' },
+    COSINE_WITH_RESTARTS: { description: 'Down to zero and back to the peak, cycles times.' },
+    COSINE_WITH_MIN_LR: { description: 'COSINE down to minRate or minRatio.' },
+    COSINE_WARMUP_WITH_MIN_LR: {
+      description: 'The same, with a warmup that begins above zero: at warmupStart.',
+    },
+    POLYNOMIAL: { description: 'Down to endRate along a power of what is left of the run.' },
+    INVERSE_SQRT: { description: 'One over the square root of the steps, scaled by timescale.' },
+    WARMUP_STABLE_DECAY: {
+      description: 'It stays, and falls to minRatio in the last decaySteps, along a curve each.',
+    },
+    CONSTANT: { description: 'It stays, from the first step: there is no warmup.' },
+    CONSTANT_WITH_WARMUP: { description: 'It stays.' },
+  } satisfies Record<ScheduleName, object>,
+})
+
+const Curve = builder.enumType('ScheduleCurve', {
+  description: 'How a learning rate goes from one level to another.',
+  values: {
+    LINEAR: { description: 'A straight line.' },
+    COSINE: { description: 'Half a cosine.' },
+    ONE_MINUS_SQRT: { description: 'One minus a square root.' },
+  } satisfies Record<(typeof curves)[number], object>,
 })
 
 const Recompute = builder.enumType('Recompute', {
@@ -52,7 +74,9 @@ const recipeText = {
   nll: 'What the likelihood term covers.',
   learningRate: 'The peak learning rate.',
   schedule: 'How the learning rate goes on after the warmup.',
+  scheduleOptions: 'What shapes the schedule; each schedule takes its own.',
   warmupSteps: 'Optimizer steps over which the learning rate rises from zero.',
+  warmupRatio: 'The same as a part of the run, 0 to 1; when given, it wins over warmupSteps.',
   weightDecay: "AdamW's weight decay.",
   maxGradNorm: 'Gradients are scaled down to this norm.',
   batchSize: 'Pairs per micro-batch, over which the loss is a mean.',
@@ -69,9 +93,26 @@ const recipeText = {
   seed: 'Seeds everything random.',
 }
 
+/** Those of transformers' lr_scheduler_kwargs, and its defaults. */
+const optionText = {
+  cycles:
+    'Waves of the cosine (default 0.5: down once), or descents of COSINE_WITH_RESTARTS (default 1).',
+  power: 'The power of POLYNOMIAL (default 1).',
+  endRate: 'The learning rate at the end of POLYNOMIAL (default 1e-7).',
+  minRate: 'The lowest learning rate; this or minRatio.',
+  minRatio: 'The lowest learning rate as a part of the peak.',
+  warmupStart: 'Where the warmup begins, as a part of the peak (default 1 / warmup steps).',
+  timescale: 'Steps after which INVERSE_SQRT has fallen by √2 (default: the warmup, or 10000).',
+  decaySteps: 'Steps of the decay of WARMUP_STABLE_DECAY, which needs them.',
+  stableSteps: 'Steps between warmup and decay (default: what these leave).',
+  warmupCurve: 'How WARMUP_STABLE_DECAY rises (default LINEAR).',
+  decayCurve: 'How WARMUP_STABLE_DECAY falls (default COSINE).',
+} satisfies Record<keyof ScheduleOptions, string>
+
 const loraText = {
   r: 'The rank of the update.',
   alpha: 'The update is scaled by alpha / r.',
+  rslora: 'Scale by alpha / √r instead (rank-stabilized LoRA).',
   dropout: '0: trainers of this kind switch dropout off, and no other value is taken.',
   targetModules: 'The linears that get an update.',
 }
@@ -82,6 +123,32 @@ const engineText = {
   threads: 'Threads of the engine; null for what the installation says, or the number of cores.',
 }
 
+const ScheduleOptionsType = builder.objectRef<ScheduleOptions>('ScheduleOptions').implement({
+  description: 'What shapes a schedule; null where it has its default.',
+  fields: (t) => {
+    const number = (
+      name: 'cycles' | 'power' | 'endRate' | 'minRate' | 'minRatio' | 'warmupStart',
+    ) => t.exposeFloat(name, { nullable: true, description: optionText[name] })
+    const steps = (name: 'timescale' | 'decaySteps' | 'stableSteps') =>
+      t.exposeInt(name, { nullable: true, description: optionText[name] })
+    const curve = (name: 'warmupCurve' | 'decayCurve') =>
+      t.expose(name, { type: Curve, nullable: true, description: optionText[name] })
+    return {
+      cycles: number('cycles'),
+      power: number('power'),
+      endRate: number('endRate'),
+      minRate: number('minRate'),
+      minRatio: number('minRatio'),
+      warmupStart: number('warmupStart'),
+      timescale: steps('timescale'),
+      decaySteps: steps('decaySteps'),
+      stableSteps: steps('stableSteps'),
+      warmupCurve: curve('warmupCurve'),
+      decayCurve: curve('decayCurve'),
+    }
+  },
+})
+
 export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
   description: 'The training recipe.',
   fields: (t) => ({
@@ -89,7 +156,15 @@ export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
     nll: t.expose('nll', { type: Nll, description: recipeText.nll }),
     learningRate: t.exposeFloat('learningRate', { description: recipeText.learningRate }),
     schedule: t.expose('schedule', { type: Schedule, description: recipeText.schedule }),
+    scheduleOptions: t.expose('scheduleOptions', {
+      type: ScheduleOptionsType,
+      description: recipeText.scheduleOptions,
+    }),
     warmupSteps: t.exposeInt('warmupSteps', { description: recipeText.warmupSteps }),
+    warmupRatio: t.exposeFloat('warmupRatio', {
+      nullable: true,
+      description: recipeText.warmupRatio,
+    }),
     weightDecay: t.exposeFloat('weightDecay', { description: recipeText.weightDecay }),
     maxGradNorm: t.exposeFloat('maxGradNorm', { description: recipeText.maxGradNorm }),
     batchSize: t.exposeInt('batchSize', { description: recipeText.batchSize }),
@@ -110,6 +185,7 @@ export const LoraType = builder.objectRef<LoraSpec>('Lora').implement({
   fields: (t) => ({
     r: t.exposeInt('r', { description: loraText.r }),
     alpha: t.exposeFloat('alpha', { description: loraText.alpha }),
+    rslora: t.exposeBoolean('rslora', { description: loraText.rslora }),
     dropout: t.exposeFloat('dropout', { description: loraText.dropout }),
     targetModules: t.expose('targetModules', {
       type: [Linear],
@@ -137,6 +213,23 @@ const ofRecipe = say(recipeText, recipe)
 const ofLora = say(loraText, lora)
 const ofEngine = say(engineText, engine)
 
+const ScheduleOptionsInput = builder.inputType('ScheduleOptionsInput', {
+  description: 'What shapes a schedule; an option that the schedule does not take is refused.',
+  fields: (t) => ({
+    cycles: t.float({ description: optionText.cycles }),
+    power: t.float({ description: optionText.power }),
+    endRate: t.float({ description: optionText.endRate }),
+    minRate: t.float({ description: optionText.minRate }),
+    minRatio: t.float({ description: optionText.minRatio }),
+    warmupStart: t.float({ description: optionText.warmupStart }),
+    timescale: t.int({ description: optionText.timescale }),
+    decaySteps: t.int({ description: optionText.decaySteps }),
+    stableSteps: t.int({ description: optionText.stableSteps }),
+    warmupCurve: t.field({ type: Curve, description: optionText.warmupCurve }),
+    decayCurve: t.field({ type: Curve, description: optionText.decayCurve }),
+  }),
+})
+
 export const RecipeInput = builder.inputType('RecipeInput', {
   description: 'The training recipe. Left out, it is the article\'s "fine-tune Llama 3 with ORPO".',
   fields: (t) => ({
@@ -144,7 +237,12 @@ export const RecipeInput = builder.inputType('RecipeInput', {
     nll: t.field({ type: Nll, description: ofRecipe('nll') }),
     learningRate: t.float({ description: ofRecipe('learningRate') }),
     schedule: t.field({ type: Schedule, description: ofRecipe('schedule') }),
+    scheduleOptions: t.field({
+      type: ScheduleOptionsInput,
+      description: recipeText.scheduleOptions,
+    }),
     warmupSteps: t.int({ description: ofRecipe('warmupSteps') }),
+    warmupRatio: t.float({ description: ofRecipe('warmupRatio') }),
     weightDecay: t.float({ description: ofRecipe('weightDecay') }),
     maxGradNorm: t.float({ description: ofRecipe('maxGradNorm') }),
     batchSize: t.int({ description: ofRecipe('batchSize') }),
@@ -165,6 +263,7 @@ export const LoraInput = builder.inputType('LoraInput', {
   fields: (t) => ({
     r: t.int({ description: ofLora('r') }),
     alpha: t.float({ description: ofLora('alpha') }),
+    rslora: t.boolean({ description: ofLora('rslora') }),
     dropout: t.float({ description: ofLora('dropout') }),
     targetModules: t.field({ type: [Linear], description: ofLora('targetModules') }),
   }),

@@ -20,7 +20,7 @@ export function specFacts(spec: RunSpec): Html {
       ['ORPO β', String(recipe.beta)],
       [
         'Learning rate',
-        `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase()}, ${plural(recipe.warmupSteps, 'warmup step')}`,
+        `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase().replaceAll('_', ' ')}, ${recipe.warmupRatio === null ? plural(recipe.warmupSteps, 'warmup step') : `warmup over ${recipe.warmupRatio} of the run`}`,
       ],
       ['Batch', `${recipe.batchSize} × ${recipe.accumulation}`],
       [
@@ -33,7 +33,7 @@ export function specFacts(spec: RunSpec): Html {
       ],
       [
         'LoRA',
-        `r ${lora.r}, α ${lora.alpha}, ${lora.targetModules.map((name) => name.replace('_proj', '')).join(' ')}`,
+        `r ${lora.r}, α ${lora.alpha}${lora.rslora ? ' (rank-stabilized)' : ''}, ${lora.targetModules.map((name) => name.replace('_proj', '')).join(' ')}`,
       ],
       ['Seed', String(recipe.seed)],
     )

@@ -1,4 +1,4 @@
-/** LoRA (Hu et al. 2021): y = x Wᵀ + (alpha / r) (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
+/** LoRA (Hu et al. 2021): y = x Wᵀ + s (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
 import type { LoraSpec } from '#schema/spec.ts'
 import { add, cast, keep, matmul, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -38,6 +38,9 @@ export function sites(
 export const key = (path: string, matrix: 'A' | 'B'): string =>
   `base_model.model.${path}.lora_${matrix}.weight`
 
+/** s: alpha / r, or alpha / √r for rank-stabilized LoRA. */
+const scaleOf = ({ alpha, r, rslora }: LoraSpec): number => alpha / (rslora ? Math.sqrt(r) : r)
+
 /** What makes a model a tuned one: its parts for llama(), and the matrices that are trained. */
 export type Lora = {
   readonly parts: Parts
@@ -66,7 +69,7 @@ export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
         const low = keep(matmul(x, cast(found.a, 'compute'), { transB: true })) // [N, r]
         return add(
           base,
-          matmul(low, cast(found.b, 'compute'), { transB: true, scale: spec.alpha / spec.r }),
+          matmul(low, cast(found.b, 'compute'), { transB: true, scale: scaleOf(spec) }),
         )
       },
     },

@@ -52,7 +52,7 @@ export async function saveAdapter(
         inference_mode: true,
         init_lora_weights: true,
         modules_to_save: null,
-        use_rslora: false,
+        use_rslora: spec.rslora,
         use_dora: false,
       },
       null,
@@ -70,7 +70,7 @@ const Config = z.looseObject({
     .transform((names) => names.map((n) => n.split('.').at(-1)!))
     .pipe(z.array(z.enum(linears)).min(1)),
   bias: z.literal('none').default('none'),
-  use_rslora: z.literal(false).default(false),
+  use_rslora: z.boolean().default(false),
   use_dora: z.literal(false).default(false),
   fan_in_fan_out: z.literal(false).default(false),
   modules_to_save: z.union([z.null(), z.tuple([])]).default(null),
@@ -90,8 +90,8 @@ export async function loadAdapter(
       }),
   )
   if (!parsed.success) throw new FormatError(`${file}: ${z.prettifyError(parsed.error)}`)
-  const { r, lora_alpha: alpha, target_modules: targetModules } = parsed.data
-  const spec: LoraSpec = { r, alpha, dropout: 0, targetModules }
+  const { r, lora_alpha: alpha, use_rslora: rslora, target_modules: targetModules } = parsed.data
+  const spec: LoraSpec = { r, alpha, rslora, dropout: 0, targetModules }
   const weights = join(directory, 'adapter_model.safetensors')
   const { tensors } = await readHeader(weights)
   const expected = sites(config, spec).flatMap((s) => [

@@ -33,6 +33,7 @@ import optimizers
 import plain_orpo
 import random_llama
 import trl_orpo
+import variants
 
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get('ODDSMITH_SHARED', HERE.parent.parent.parent / 'shared'))
@@ -228,6 +229,9 @@ def main():
     random_case('tiny', random_llama.TINY, 1)
     random_case('tiny-llama3', random_llama.TINY_LLAMA3, 2)
     stories()
+    tiny = json.loads((HERE / 'tiny.json').read_text())
+    rslora = variants.rslora(HERE / 'tiny', HERE / 'tiny.safetensors', tiny['ids'])
+    write('rslora', {'made': made(SEEDS['tiny']), **rslora})
     write('adamw', {'made': made(SEEDS['adamw']), **optimizers.adamw(SEEDS['adamw'])})
     write('schedules', {'made': made(None), **optimizers.schedules()})
 

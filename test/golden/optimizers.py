@@ -1,7 +1,7 @@
 """torch's AdamW on a small vector, and the learning rates of transformers' schedules."""
 
 import torch
-from transformers import get_scheduler
+from transformers import TrainingArguments, get_scheduler
 
 BETAS, EPSILON, DECAY = (0.9, 0.999), 1e-8, 0.01
 
@@ -43,18 +43,56 @@ def adamw(seed, size=17, steps=5, max_norm=1.0):
     }
 
 
+# Each schedule of which the rate is a function of the step alone, and its options.
+SCHEDULES = [
+    ('linear', {}),
+    ('cosine', {}),
+    ('cosine', {'num_cycles': 1.75}),
+    ('cosine_with_restarts', {}),
+    ('cosine_with_restarts', {'num_cycles': 3}),
+    ('cosine_with_min_lr', {'min_lr': 1e-3}),
+    ('cosine_with_min_lr', {'min_lr_rate': 0.3, 'num_cycles': 1.5}),
+    ('cosine_warmup_with_min_lr', {'min_lr_rate': 0.1}),
+    ('cosine_warmup_with_min_lr', {'min_lr': 2e-3, 'warmup_lr_rate': 0.25, 'num_cycles': 1.0}),
+    ('polynomial', {}),
+    ('polynomial', {'power': 2.5, 'lr_end': 1e-4}),
+    ('inverse_sqrt', {}),
+    ('inverse_sqrt', {'timescale': 7}),
+    ('warmup_stable_decay', {'num_decay_steps': 6}),
+    ('warmup_stable_decay', {'num_decay_steps': 8, 'warmup_type': 'cosine', 'decay_type': 'linear', 'min_lr_ratio': 0.1}),
+    ('warmup_stable_decay', {'num_decay_steps': 5, 'num_stable_steps': 7, 'warmup_type': '1-sqrt', 'decay_type': '1-sqrt'}),
+    ('warmup_stable_decay', {'num_decay_steps': 10, 'num_cycles': 1.2, 'min_lr_ratio': 0.05}),
+    ('constant', {}),
+    ('constant_with_warmup', {}),
+]  # fmt: skip
+
+
 def schedules(rate=5e-3, steps=20):
-    """The learning rate that each of `steps` optimizer steps uses."""
-    result = {}
-    for name in ('linear', 'cosine', 'constant_with_warmup'):
+    """The learning rate that each of `steps` optimizer steps uses, for each schedule with and without warm-up."""
+    cases = []
+    for name, options in SCHEDULES:
         for warmup in (4, 0):
             optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
-            scheduler = get_scheduler(name, optimizer, warmup, steps)
+            scheduler = get_scheduler(name, optimizer, warmup, steps, options)
             rates = []
             for _ in range(steps):
                 rates.append(scheduler.get_last_lr()[0])
                 optimizer.step()
                 scheduler.step()
-            result.setdefault(name, {})[f'warmup_{warmup}'] = rates
-    about = 'element k is the rate of optimizer step k + 1; with warm-up the first step uses 0'
-    return {'about': about, 'learning_rate': rate, 'steps': steps, 'schedules': result}
+            cases.append({'name': name, 'options': options, 'warmup_steps': warmup, 'rates': rates})
+    return {
+        'about': 'element k of rates is the rate of optimizer step k + 1; options are the '
+        'scheduler_specific_kwargs of transformers.get_scheduler; warmup_ratios holds [warmup_steps '
+        'below 1, steps of the run, what TrainingArguments.get_warmup_steps makes of them]',
+        'learning_rate': rate,
+        'steps': steps,
+        'warmup_ratios': warmup_ratios(),
+        'cases': cases,
+    }
+
+
+def warmup_ratios():
+    """[ratio, steps of the run, steps of the warm-up]: the trainer rounds up."""
+    ratios = [(0.03, 100), (0.1, 25), (0.1, 33), (0.5, 7), (0.07, 100), (0.0, 10)]
+    arguments = [TrainingArguments(output_dir='unused', warmup_steps=ratio) for ratio, _ in ratios]
+    return [[ratio, n, a.get_warmup_steps(n)] for (ratio, n), a in zip(ratios, arguments, strict=True)]

@@ -73,6 +73,7 @@ export async function readTensors(
 export const loraOf = ({ lora }: Golden): LoraSpec => ({
   r: lora.r,
   alpha: lora.lora_alpha,
+  rslora: false,
   dropout: 0,
   targetModules: lora.target_modules,
 })

@@ -104,6 +104,37 @@ test('everything that is wrong with an input is said by its path, and nothing is
   assert.equal(await db.$count(runs), before)
 })
 
+test('a schedule with its options and a rank-stabilized LoRA are stored and read back', async () => {
+  const { data } = await here.ask(
+    `mutation ($input: TrainAdapterInput!) { trainAdapter(input: $input) { ... on Run {
+      recipe { schedule warmupRatio scheduleOptions { decaySteps decayCurve minRatio cycles } } lora { rslora } } } }`,
+    {
+      input: {
+        ...least(),
+        recipe: {
+          schedule: 'WARMUP_STABLE_DECAY',
+          warmupRatio: 0.1,
+          scheduleOptions: { decaySteps: 20, decayCurve: 'ONE_MINUS_SQRT', minRatio: null },
+        },
+        lora: { rslora: true },
+      },
+    },
+  )
+  assert.deepEqual(data.trainAdapter, {
+    recipe: {
+      schedule: 'WARMUP_STABLE_DECAY',
+      warmupRatio: 0.1,
+      scheduleOptions: {
+        decaySteps: 20,
+        decayCurve: 'ONE_MINUS_SQRT',
+        minRatio: null,
+        cycles: null,
+      },
+    },
+    lora: { rslora: true },
+  })
+})
+
 test('a path outside the allowed folders is an invalid input', async () => {
   const { data } = await train({ ...least(), model: { path: '/etc' } })
   assert.deepEqual(data.trainAdapter.issues[0].path, ['model', 'path'])

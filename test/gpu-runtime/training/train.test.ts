@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import type { Recipe, TrainSpec } from '#schema/spec.ts'
+import { scheduleNames, type ScheduleOptions } from '#schema/schedules.ts'
 import { Recipe as RecipeSchema } from '#schema/spec.ts'
 import { key, sites } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
@@ -215,31 +216,91 @@ test('a pair that is longer than the model has positions is refused before train
   )
 })
 
-test('learning rates equal transformers.get_scheduler', () => {
-  const golden = readJson<{
-    learning_rate: number
-    steps: number
-    schedules: Record<string, Record<string, number[]>>
-  }>('schedules')
-  const names = { LINEAR: 'linear', COSINE: 'cosine', CONSTANT: 'constant_with_warmup' } as const
-  for (const [schedule, name] of Object.entries(names)) {
-    for (const warmupSteps of [0, 4]) {
-      const recipe = RecipeSchema.parse({
-        schedule,
-        warmupSteps,
-        learningRate: golden.learning_rate,
-      })
-      const rates = Array.from({ length: golden.steps }, (_, i) =>
-        learningRate(recipe, i + 1, golden.steps),
-      )
-      assertClose(
-        rates,
-        golden.schedules[name]![`warmup_${warmupSteps}`]!,
-        { rtol: 1e-12, atol: 1e-18 },
-        `${name}, warm-up ${warmupSteps}`,
-      )
-    }
+/** transformers' names of schedule options and of curves. */
+const optionNames: Readonly<Record<string, keyof ScheduleOptions>> = {
+  num_cycles: 'cycles',
+  power: 'power',
+  lr_end: 'endRate',
+  min_lr: 'minRate',
+  min_lr_rate: 'minRatio',
+  min_lr_ratio: 'minRatio',
+  warmup_lr_rate: 'warmupStart',
+  timescale: 'timescale',
+  num_decay_steps: 'decaySteps',
+  num_stable_steps: 'stableSteps',
+  warmup_type: 'warmupCurve',
+  decay_type: 'decayCurve',
+}
+const curveNames = { linear: 'LINEAR', cosine: 'COSINE', '1-sqrt': 'ONE_MINUS_SQRT' } as const
+
+type Schedules = {
+  learning_rate: number
+  steps: number
+  warmup_ratios: [ratio: number, steps: number, warmup: number][]
+  cases: {
+    name: string
+    options: Record<string, number | keyof typeof curveNames>
+    warmup_steps: number
+    rates: number[]
+  }[]
+}
+
+test('learning rates of every schedule equal transformers.get_scheduler', () => {
+  const golden = readJson<Schedules>('schedules')
+  const { learning_rate: peak, steps, cases: schedules } = golden
+  assert.deepEqual(
+    new Set(schedules.map(({ name }) => name.toUpperCase())),
+    new Set(scheduleNames),
+    'every schedule has a case',
+  )
+  for (const { name, options, warmup_steps: warmupSteps, rates } of schedules) {
+    const recipe = RecipeSchema.parse({
+      schedule: name.toUpperCase(),
+      scheduleOptions: Object.fromEntries(
+        Object.entries(options).map(([option, value]) => [
+          optionNames[option],
+          typeof value === 'string' ? curveNames[value] : value,
+        ]),
+      ),
+      warmupSteps,
+      learningRate: peak,
+    })
+    assertClose(
+      rates.map((_, i) => learningRate(recipe, i + 1, steps)),
+      rates,
+      { rtol: 1e-12, atol: 1e-18 },
+      `${name} ${JSON.stringify(options)}, warm-up ${warmupSteps}`,
+    )
   }
+})
+
+test('a warm-up that is a part of the run has as many steps as transformers gives it', () => {
+  for (const [warmupRatio, steps, expected] of readJson<Schedules>('schedules').warmup_ratios) {
+    const recipe = RecipeSchema.parse({ warmupRatio, learningRate: 1 })
+    const rates = Array.from({ length: steps }, (_, i) => learningRate(recipe, i + 1, steps))
+    assert.equal(rates.indexOf(1), expected, `${warmupRatio} of ${steps}`)
+  }
+})
+
+test('an option that a schedule does not take, and one that it needs, are named', () => {
+  const issues = (recipe: unknown) =>
+    RecipeSchema.safeParse(recipe).error?.issues.map(
+      ({ path, message }) => `${path.join('.')}: ${message}`,
+    )
+  assert.deepEqual(issues({ scheduleOptions: { power: 2 } }), [
+    'scheduleOptions.power: expected none: LINEAR takes no options',
+  ])
+  assert.deepEqual(issues({ schedule: 'POLYNOMIAL', learningRate: 1e-8 }), [
+    'scheduleOptions.endRate: expected less than the learning rate, 1e-8, got 1e-7',
+  ])
+  assert.deepEqual(issues({ schedule: 'WARMUP_STABLE_DECAY', scheduleOptions: { minRate: 0 } }), [
+    'scheduleOptions.minRate: expected none: WARMUP_STABLE_DECAY takes decaySteps, stableSteps, warmupCurve, decayCurve, minRatio, cycles',
+    'scheduleOptions.decaySteps: expected a number of steps: WARMUP_STABLE_DECAY',
+  ])
+  assert.deepEqual(issues({ schedule: 'COSINE_WITH_MIN_LR' }), [
+    'scheduleOptions.minRate: expected either minRate or minRatio: COSINE_WITH_MIN_LR',
+  ])
+  assert.match(issues({ schedule: 'REDUCE_LR_ON_PLATEAU' })![0]!, /follow the loss/)
 })
 
 test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping', async () => {

@@ -1,0 +1,60 @@
+/** Adapters as PEFT stores them: read, computed with, and written again. */
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { after } from 'node:test'
+import { writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
+import { lora } from '#gpu-runtime/lora/lora.ts'
+import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
+import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
+import { layout, stream } from '#gpu-runtime/models/forest.ts'
+import { llama } from '#gpu-runtime/models/llama.ts'
+import { emit } from '#gpu-runtime/onnx/emit.ts'
+import { Engine } from '#gpu-runtime/onnx/engine.ts'
+import { matmul } from '#gpu-runtime/tensor/ops.ts'
+import { assertClose } from '../closeness.ts'
+import { modelOf, readJson, readTensors } from '../golden.ts'
+
+const engine = new Engine(1)
+after(() => engine.close())
+
+test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is stored as one', async () => {
+  const golden = readJson<{ adapter_config: object; logits: number[][] }>('rslora')
+  const { config, weight } = await openCheckpoint(modelOf('tiny'))
+  const directory = await mkdtemp(join(tmpdir(), 'oddsmith-adapter-'))
+  try {
+    const configFile = join(directory, 'adapter_config.json')
+    await writeFile(configFile, JSON.stringify(golden.adapter_config))
+    const matrices = [...(await readTensors('tiny'))]
+      .filter(([name]) => name.startsWith('base_model.'))
+      .map(([name, { shape, data }]) => ({ name, dtype: 'F32' as const, shape, data }))
+    await writeSafetensors(join(directory, 'adapter_model.safetensors'), matrices, {})
+
+    const adapter = await loadAdapter(directory, config)
+    assert.equal(adapter.spec.rslora, true)
+    const { parts, trainables } = lora(config, adapter.spec)
+    const { hidden, head } = llama(config, stream(config, 1), parts)
+    const logits = matmul(hidden, head, { transB: true })
+    const session = await engine.open(emit({ outputs: { logits }, trainables }, weight))
+    await engine.write('trainables', adapter.flat.slice())
+    const { ids } = readJson('tiny')
+    const { feeds } = layout(config, [{ ids }], 1, 0)
+    const outputs = await session.run(feeds, { resident: { trainables: 'trainables' } })
+    const expected = golden.logits.flat()
+    const end = ids.length * config.vocabulary
+    assertClose(
+      outputs.logits!.data.subarray(end - expected.length, end),
+      expected,
+      { rtol: 1e-4, atol: 2e-5 * Math.max(...expected.map(Math.abs)) },
+      'logits',
+    )
+    await session.release()
+
+    await saveAdapter(directory, config, adapter.spec, adapter.flat, 'tiny')
+    assert.equal(JSON.parse(await readFile(configFile, 'utf8')).use_rslora, true)
+    assert.deepEqual(await loadAdapter(directory, config), adapter)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
