@@ -66,10 +66,11 @@ const runtimeRules: Readonly<Record<string, readonly string[]>> = {
   evaluation: ['inference', 'lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   inference: ['lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   lora: ['models', 'onnx', 'tensor', 'files'],
-  models: ['tensor', 'files'],
-  onnx: ['tensor', 'files'],
+  models: ['quantization', 'tensor', 'files'],
+  onnx: ['quantization', 'tensor', 'files'],
   data: ['text', 'files'],
   text: ['files'],
+  quantization: ['files'],
   files: [],
 }
 
