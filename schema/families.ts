@@ -2,6 +2,8 @@
 
 export const families = {
   llama: { title: 'Llama' },
+  mistral: { title: 'Mistral' },
+  qwen2: { title: 'Qwen2' },
 } as const satisfies Record<string, { readonly title: string }>
 
 export type Family = keyof typeof families

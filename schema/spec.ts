@@ -9,7 +9,7 @@ import { taskNames, type TaskName } from './tasks.ts'
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex')
 const count = z.number().int().positive()
 
-/** The seven linears of a Llama layer, under the names their weights have. */
+/** The linears of a decoder layer, under the names their weights have in Llama. */
 export const linears = [
   'q_proj',
   'k_proj',
@@ -19,6 +19,7 @@ export const linears = [
   'up_proj',
   'down_proj',
 ] as const
+export type Linear = (typeof linears)[number]
 
 export const LoraSpec = z.object({
   r: count.max(512).default(16),

@@ -127,7 +127,7 @@ async function familyOf(file: string, wrong: (message: string) => InvalidInput):
   const { model_type } = parsed.data
   if (!isFamily(model_type)) {
     throw wrong(
-      `config.json: expected model_type ${Object.keys(families).join(' or ')}, got "${model_type}"`,
+      `config.json: expected model_type to be one of ${Object.keys(families).join(', ')}, got "${model_type}"`,
     )
   }
   return model_type

@@ -3,7 +3,7 @@ import type { LoraSpec } from '#schema/spec.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream } from '../models/forest.ts'
-import { frozen, llama } from '../models/llama.ts'
+import { decoder, frozen } from '../models/decoder.ts'
 import { placeScored, scoredLogProbabilities, type Target } from '../models/predictions.ts'
 import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
@@ -39,7 +39,9 @@ export async function openScorer(
   adapter: { spec: LoraSpec; flat: Float32Array<ArrayBuffer> } | null,
 ): Promise<Scorer> {
   const tuned = adapter ? lora(config, adapter.spec) : null
-  const logps = scoredLogProbabilities(llama(config, stream(config, depth), tuned?.parts ?? frozen))
+  const logps = scoredLogProbabilities(
+    decoder(config, stream(config, depth), tuned?.parts ?? frozen),
+  )
   const session = await engine.open(
     emit(
       { outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) },

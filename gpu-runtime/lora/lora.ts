@@ -2,8 +2,8 @@
 import type { LoraSpec } from '#schema/spec.ts'
 import { add, cast, keep, matmul, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { LlamaConfig } from '../models/config.ts'
-import { frozen, type Parts } from '../models/llama.ts'
+import type { DecoderConfig } from '../models/config.ts'
+import { frozen, type Parts } from '../models/decoder.ts'
 import { stream as noise } from '../random.ts'
 
 /** One adapted linear. */
@@ -11,7 +11,7 @@ export type Site = { readonly path: string; readonly in: number; readonly out: n
 
 /** The adapted linears in the order in which their matrices lie in the flat vector: layer by layer, A before B. */
 export function sites(
-  { layers, hidden, heads, kvHeads, headDim, intermediate }: LlamaConfig,
+  { layers, hidden, heads, kvHeads, headDim, intermediate }: DecoderConfig,
   { targetModules }: Pick<LoraSpec, 'targetModules'>,
 ): Site[] {
   const shapes = {
@@ -41,7 +41,7 @@ export const key = (path: string, matrix: 'A' | 'B'): string =>
 /** s: alpha / r, or alpha / √r for rank-stabilized LoRA. */
 const scaleOf = ({ alpha, r, rslora }: LoraSpec): number => alpha / (rslora ? Math.sqrt(r) : r)
 
-/** What makes a model a tuned one: its parts for llama(), and the matrices that are trained. */
+/** What makes a model a tuned one: its parts for decoder(), and the matrices that are trained. */
 export type Lora = {
   readonly parts: Parts
   /** In flat order: A [r, in], B [out, r] of each site. */
@@ -49,7 +49,7 @@ export type Lora = {
 }
 
 /** Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. */
-export function lora(config: LlamaConfig, spec: LoraSpec): Lora {
+export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
   const matrices = new Map(
     sites(config, spec).map((s) => [
       s.path,
@@ -83,7 +83,7 @@ export const parameterCount = (trainables: readonly Tensor[]): number =>
 
 /** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
 export function initial(
-  config: LlamaConfig,
+  config: DecoderConfig,
   spec: LoraSpec,
   seed: number,
 ): Float32Array<ArrayBuffer> {

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { linears, type LoraSpec } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { readHeader, readTensor, writeSafetensors } from '../files/safetensors.ts'
-import type { LlamaConfig } from '../models/config.ts'
+import type { DecoderConfig } from '../models/config.ts'
 import { key, sites } from './lora.ts'
 
 export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const
@@ -13,7 +13,7 @@ export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors']
 /** Write an adapter; `flat` in the order of lora.ts. Bytes depend on nothing but the arguments. */
 export async function saveAdapter(
   directory: string,
-  config: LlamaConfig,
+  config: DecoderConfig,
   spec: LoraSpec,
   flat: Float32Array,
   base: string,
@@ -79,7 +79,7 @@ const Config = z.looseObject({
 /** Throws FormatError naming the file, and the tensor or field that is not as expected. */
 export async function loadAdapter(
   directory: string,
-  config: LlamaConfig,
+  config: DecoderConfig,
 ): Promise<{ spec: LoraSpec; flat: Float32Array<ArrayBuffer> }> {
   const file = join(directory, 'adapter_config.json')
   const parsed = Config.safeParse(

@@ -4,12 +4,12 @@ import { FormatError } from '../error.ts'
 import { openModel } from '../files/modelDirectory.ts'
 import { readTensor, type TensorInfo } from '../files/safetensors.ts'
 import type { StoredWeight } from '../tensor/storedWeight.ts'
-import { parseConfig, type LlamaConfig } from './config.ts'
+import { parseConfig, type DecoderConfig } from './config.ts'
 
 /** Opened, not read: weights stay in their files until onnxruntime maps them. */
 export type Checkpoint = {
   readonly directory: string
-  readonly config: LlamaConfig
+  readonly config: DecoderConfig
   readonly tensors: ReadonlyMap<string, TensorInfo>
   /** Throws FormatError when the checkpoint has no such tensor or its type cannot be computed with. */
   weight(name: string): StoredWeight

@@ -12,7 +12,8 @@ import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
 import { cast, expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
-import { inverseFrequencies, type LlamaConfig } from './config.ts'
+import type { DecoderConfig } from './config.ts'
+import { inverseFrequencies } from './rope.ts'
 
 /** Tokens that go on from the parent's; children are alternatives that all see them. */
 export type Segment = { readonly ids: readonly number[]; readonly children?: readonly Segment[] }
@@ -54,7 +55,7 @@ export const span = (level: number): Dim =>
  * Declares the inputs that `layout` feeds. Symbols: N tokens, G trees, Cl children at depth l, Tl tokens of a segment at
  * depth l.
  */
-export function stream(config: LlamaConfig, depth: number): Stream {
+export function stream(config: DecoderConfig, depth: number): Stream {
   const { heads, kvHeads, headDim } = config
   const perKey = heads / kvHeads
   const levels = Array.from({ length: depth }, (_, l): Level => {
@@ -130,7 +131,7 @@ const never = 1e9
  * Lay out trees of equal depth. `blankId` is any token id. Throws when a tree is deeper than `depth` or a root is empty.
  */
 export function layout(
-  config: LlamaConfig,
+  config: DecoderConfig,
   roots: readonly Segment[],
   depth: number,
   blankId: number,
@@ -233,7 +234,7 @@ export function layout(
     keyBase += keys.length
   }
 
-  const frequencies = inverseFrequencies(config)
+  const frequencies = inverseFrequencies(config.rope)
   const half = headDim / 2
   const cos = new Float32Array(tokens * half)
   const sin = new Float32Array(tokens * half)

@@ -22,7 +22,7 @@ import {
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { integers, type Feeds } from '../tensor/feed.ts'
-import type { Forward } from './llama.ts'
+import type { Forward } from './decoder.ts'
 import type { Layout } from './forest.ts'
 
 export type Target = { readonly source: number; readonly token: number }

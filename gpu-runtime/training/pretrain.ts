@@ -1,9 +1,9 @@
 /** Training a model from scratch: the same definition, with every tensor of the checkpoint trained. */
 import type { Recipe } from '#schema/spec.ts'
 import { layout, stream } from '../models/forest.ts'
-import { llama, type Parts } from '../models/llama.ts'
+import { decoder, type Parts } from '../models/decoder.ts'
 import { logProbabilities, place, predictionCount } from '../models/predictions.ts'
-import type { LlamaConfig } from '../models/config.ts'
+import type { DecoderConfig } from '../models/config.ts'
 import { emit, type Emitted } from '../onnx/emit.ts'
 import type { Engine } from '../onnx/engine.ts'
 import { floats } from '../tensor/feed.ts'
@@ -31,7 +31,7 @@ export type NamedTensor = {
 }
 
 export type Pretraining = {
-  readonly config: LlamaConfig
+  readonly config: DecoderConfig
   readonly engine: Engine
   readonly steps: number
   /** Token sequences of step 1, 2, ...; every token but a sequence's first is predicted. */
@@ -42,7 +42,7 @@ export type Pretraining = {
   readonly seed: number
 }
 
-function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly Tensor[] } {
+function program(config: DecoderConfig): { emitted: Emitted; trainables: readonly Tensor[] } {
   const tensors = new Map<string, Tensor>()
   const parameter = (name: string, shape: readonly number[]): Tensor => {
     if (!tensors.has(name)) tensors.set(name, trainable(name, shape))
@@ -53,7 +53,7 @@ function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly 
     linear: (path, x, out) =>
       matmul(x, parameter(`${path}.weight`, [out, x.shape.at(-1) as number]), { transB: true }),
   }
-  const logps = logProbabilities(llama(config, stream(config, 1), parts))
+  const logps = logProbabilities(decoder(config, stream(config, 1), parts))
   const loss = neg(
     total(mul(reshape(logps, [predictionCount]), input('weights', [predictionCount]))),
   )
@@ -67,14 +67,14 @@ function program(config: LlamaConfig): { emitted: Emitted; trainables: readonly 
   }
 }
 
-/** Normal with the given deviation; norms start at 1. */
+/** Normal with the given deviation; norms start at 1, biases at 0. */
 function start(
   { attributes: { name }, shape }: Tensor<'trainable'>,
   deviation: number,
   seed: number,
 ): Float32Array {
   const size = shape.reduce<number>((a, d) => a * (d as number), 1)
-  if (shape.length === 1) return new Float32Array(size).fill(1)
+  if (shape.length === 1) return new Float32Array(size).fill(name.endsWith('.bias') ? 0 : 1)
   const random = noise(seed, `init/${name}`)
   return Float32Array.from({ length: size }, (_, i) => random.normal(i) * deviation)
 }

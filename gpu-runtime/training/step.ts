@@ -4,7 +4,7 @@ import type { Pair } from '../data/pair.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
-import { llama } from '../models/llama.ts'
+import { decoder } from '../models/decoder.ts'
 import { logProbabilities, place, predictionCount, type Target } from '../models/predictions.ts'
 import { emit, type ComputeType, type Emitted, type Program } from '../onnx/emit.ts'
 import type { Outputs } from '../onnx/engine.ts'
@@ -13,7 +13,7 @@ import { gradient, type Recompute } from '../tensor/gradient.ts'
 import { cast, constant, input, matmul } from '../tensor/ops.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { LlamaConfig } from '../models/config.ts'
+import type { DecoderConfig } from '../models/config.ts'
 import { orpo } from './orpo.ts'
 
 /** prompt > { chosen, rejected } */
@@ -25,14 +25,14 @@ const depth = 2
  * scalars `loss` and `nll`; `chosen`, `rejected`, `logOdds`, `ratio` [pairs]; `meanLogits` [N, 1].
  */
 export function stepProgram(
-  config: LlamaConfig,
+  config: DecoderConfig,
   spec: LoraSpec,
   beta: number,
   recompute: Recompute,
   scaled = false,
 ): Required<Program> {
   const { parts, trainables } = lora(config, spec)
-  const forward = llama(config, stream(config, depth), parts)
+  const forward = decoder(config, stream(config, depth), parts)
   const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(
     logProbabilities(forward),
     predictionCount,
@@ -104,7 +104,7 @@ type Range = readonly [from: number, to: number]
 
 /** Lay out pairs for one run; each pair carries the denominators of its logical micro-batch. */
 export function prepare(
-  config: LlamaConfig,
+  config: DecoderConfig,
   pairs: readonly Pair[],
   denominators: readonly Denominators[],
   nll: Recipe['nll'],

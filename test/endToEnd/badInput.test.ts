@@ -86,9 +86,9 @@ const refused: readonly (readonly [...Case, path: string])[] = [
     () =>
       model(
         'config.json',
-        json((config) => (config.model_type = 'mistral')),
+        json((config) => (config.model_type = 'mamba')),
       ),
-    /config\.json: expected model_type llama, got "mistral"/,
+    /config\.json: expected model_type to be one of llama, .*, got "mamba"/,
     'model.path',
   ],
   [

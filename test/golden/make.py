@@ -114,9 +114,9 @@ def prefixed(prefix, tensors):
     return {f'{prefix}.{key}': value for key, value in tensors.items()}
 
 
-def micro_batch(directory, pairs, ids, seed):
+def micro_batch(directory, pairs, ids, seed, lora=trl_orpo.LORA):
     """Loss, metrics, gradients of pairs 0 and 1 under a random adapter: TRL's, and answer-only."""
-    run = trl_orpo.trainer(trl_orpo.load(directory), pairs, seed, trl_orpo.SETTINGS)
+    run = trl_orpo.trainer(trl_orpo.load(directory), pairs, seed, trl_orpo.SETTINGS, lora)
     adapter = random_adapter(run.model, torch.Generator().manual_seed(seed + 1))
     set_peft_model_state_dict(run.model, adapter)
     check('adapter as loaded', trl_orpo.adapter(run.model), adapter, 0)

@@ -6,7 +6,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model_state_dict
 from tokenizers import Tokenizer, models
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.trainer_callback import PrinterCallback
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
@@ -71,10 +71,12 @@ def columns(pair):
 
 
 def load(directory, dtype=torch.float32, attention='eager'):
-    return LlamaForCausalLM.from_pretrained(directory, dtype=dtype, attn_implementation=attention)
+    return AutoModelForCausalLM.from_pretrained(
+        directory, dtype=dtype, attn_implementation=attention
+    )
 
 
-def trainer(model, pairs, seed, settings):
+def trainer(model, pairs, seed, settings, lora=LORA):
     """The trainer over `pairs` in their order; PEFT draws A from `seed` and sets B to zero."""
     config = ORPOConfig(
         output_dir=tempfile.gettempdir(),  # required; nothing is saved
@@ -92,7 +94,7 @@ def trainer(model, pairs, seed, settings):
         args=config,
         train_dataset=Dataset.from_list([{'prompt': 'a', 'chosen': 'b', 'rejected': 'c'}]),
         processing_class=stub_tokenizer(),
-        peft_config=LoraConfig(task_type='CAUSAL_LM', **LORA),
+        peft_config=LoraConfig(task_type='CAUSAL_LM', **lora),
     )
     result.remove_callback(PrinterCallback)
     result.train_dataset = Dataset.from_list([columns(pair) for pair in pairs])

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readHeader, readTensor } from '#gpu-runtime/files/safetensors.ts'
+import { families, type Family } from '#schema/families.ts'
 import type { LoraSpec } from '#schema/spec.ts'
 
 const golden = resolve(import.meta.dirname, '../golden')
@@ -11,8 +12,13 @@ export const shared = resolve(
   process.env.ODDSMITH_SHARED ?? '../shared',
 )
 
-export const cases = ['tiny', 'tiny-llama3', 'stories260K'] as const
-export type CaseName = (typeof cases)[number]
+export type CaseName = 'tiny' | 'tiny-llama3' | 'stories260K' | `families/${Family}`
+export const cases: readonly CaseName[] = [
+  'tiny',
+  'tiny-llama3',
+  'stories260K',
+  ...(Object.keys(families) as Family[]).map((family) => `families/${family}` as const),
+]
 
 export const modelOf = (name: CaseName): string =>
   name === 'stories260K' ? join(shared, 'data/stories260K/hf-derived') : join(golden, name)
@@ -34,7 +40,8 @@ export type Golden = {
     pairs: number[]
     beta: number
     metrics: Values
-    answer_nll: { loss: number; nll_loss: number }
+    /** Of the first three cases only. */
+    answer_nll?: { loss: number; nll_loss: number }
     per_pair: {
       chosen_logps: number[]
       rejected_logps: number[]

@@ -2,7 +2,7 @@
 import { openRows } from '#gpu-runtime/data/rows.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
 import { initial, sites } from '#gpu-runtime/lora/lora.ts'
-import type { LlamaConfig } from '#gpu-runtime/models/config.ts'
+import type { DecoderConfig } from '#gpu-runtime/models/config.ts'
 import { stream } from '#gpu-runtime/random.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { Pairs } from '#gpu-runtime/training/pairs.ts'
@@ -34,7 +34,7 @@ export async function realPairs(model: string): Promise<Pair[]> {
 }
 
 /** PEFT's A, and B ~ N(0, 0.02): no gradient is zero, and the model still speaks. Flat, as lora.ts orders it. */
-export function seededAdapter(config: LlamaConfig): Float32Array<ArrayBuffer> {
+export function seededAdapter(config: DecoderConfig): Float32Array<ArrayBuffer> {
   const flat = initial(config, loraSpec, seed)
   let at = 0
   for (const { path, ...site } of sites(config, loraSpec)) {

@@ -10,7 +10,7 @@ import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { initial } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { layout, stream } from '#gpu-runtime/models/forest.ts'
-import { frozen, llama } from '#gpu-runtime/models/llama.ts'
+import { decoder, frozen } from '#gpu-runtime/models/decoder.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
@@ -64,7 +64,7 @@ test(
       readFileSync(join(modelOf('stories260K'), 'greedy_reference.json'), 'utf8'),
     ) as { ids: number[] }
     const { config, weight } = await openCheckpoint(modelOf('stories260K'))
-    const { hidden, head } = llama(config, stream(config, 1), frozen)
+    const { hidden, head } = decoder(config, stream(config, 1), frozen)
     const session = await engine.open(
       emit({ outputs: { logits: matmul(hidden, head, { transB: true }) } }, weight),
     )

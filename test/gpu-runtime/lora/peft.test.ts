@@ -8,8 +8,8 @@ import { writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
 import { lora } from '#gpu-runtime/lora/lora.ts'
 import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
+import { decoder } from '#gpu-runtime/models/decoder.ts'
 import { layout, stream } from '#gpu-runtime/models/forest.ts'
-import { llama } from '#gpu-runtime/models/llama.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
@@ -34,7 +34,7 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
     const adapter = await loadAdapter(directory, config)
     assert.equal(adapter.spec.rslora, true)
     const { parts, trainables } = lora(config, adapter.spec)
-    const { hidden, head } = llama(config, stream(config, 1), parts)
+    const { hidden, head } = decoder(config, stream(config, 1), parts)
     const logits = matmul(hidden, head, { transB: true })
     const session = await engine.open(emit({ outputs: { logits }, trainables }, weight))
     await engine.write('trainables', adapter.flat.slice())

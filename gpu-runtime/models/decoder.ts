@@ -1,7 +1,11 @@
-/** Llama (Touvron et al. 2023; grouped-query attention and Llama-3 rotary scaling included) on a forest of segments. */
+/**
+ * The decoder of Llama (Touvron et al. 2023) and its relatives on a forest of segments. Where families differ, the configuration
+ * says how (families.ts).
+ */
+import type { Linear } from '#schema/spec.ts'
 import { add, call, keep, matmul, mul, rmsNorm, rope, rows, silu, weight } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { LlamaConfig } from './config.ts'
+import type { DecoderConfig } from './config.ts'
 import { attend } from './attention.ts'
 import { causalMasks, type Stream } from './forest.ts'
 
@@ -33,14 +37,14 @@ export type Forward = {
  * The decoder over a packed stream of N tokens. Parameters go by their names in a Hugging Face checkpoint; each layer is a
  * `call`, so the backward pass may recompute it.
  */
-export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forward {
-  const { layers, hidden, vocabulary, normEpsilon, tiedHead } = config
+export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Forward {
+  const { layers, hidden, vocabulary, normEpsilon, tiedHead, windows } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
   let x = rows(embedding, stream.ids) // [N, hidden]
-  const masks = causalMasks(stream)
+  const masks = new Map(windows.map((window) => [window, causalMasks(stream, window)]))
   for (let i = 0; i < layers; i++) {
     const path = `model.layers.${i}`
-    x = call(path, [x, ...masks], (y, ...given) => [
+    x = call(path, [x, ...masks.get(windows[i]!)!], (y, ...given) => [
       layer(config, stream, parts, path, y!, given),
     ])[0]!
   }
@@ -51,7 +55,7 @@ export function llama(config: LlamaConfig, stream: Stream, parts: Parts): Forwar
 }
 
 function layer(
-  config: LlamaConfig,
+  config: DecoderConfig,
   stream: Stream,
   parts: Parts,
   path: string,
@@ -61,36 +65,39 @@ function layer(
   const { hidden, intermediate, normEpsilon } = config
   const norm = (name: string, y: Tensor) =>
     rmsNorm(y, parts.parameter(`${path}.${name}.weight`, [hidden]), normEpsilon)
+  const linear = biased(config, parts, `${path}.mlp`)
 
-  const attended = attention(
-    config,
-    stream,
-    parts,
-    `${path}.self_attn`,
-    norm('input_layernorm', x),
-    masks,
-  )
+  const attended = attention(config, stream, parts, path, norm('input_layernorm', x), masks)
   const middle = keep(add(x, attended))
 
   const n = norm('post_attention_layernorm', middle)
-  const gate = keep(parts.linear(`${path}.mlp.gate_proj`, n, intermediate))
-  const up = keep(parts.linear(`${path}.mlp.up_proj`, n, intermediate))
-  return add(middle, parts.linear(`${path}.mlp.down_proj`, mul(silu(gate), up), hidden))
+  const gate = keep(linear('gate_proj', n, intermediate))
+  const up = keep(linear('up_proj', n, intermediate))
+  return add(middle, linear('down_proj', mul(silu(gate), up), hidden))
 }
 
 function attention(
-  config: LlamaConfig,
+  config: DecoderConfig,
   stream: Stream,
-  { linear }: Parts,
+  parts: Parts,
   path: string,
   x: Tensor,
   masks: readonly Tensor[],
 ): Tensor {
   const { heads, kvHeads, headDim, hidden } = config
   const { cos, sin } = stream
-  const q = rope(linear(`${path}.q_proj`, x, heads * headDim), cos, sin, heads)
-  const k = rope(linear(`${path}.k_proj`, x, kvHeads * headDim), cos, sin, kvHeads)
-  const v = linear(`${path}.v_proj`, x, kvHeads * headDim)
+  const linear = biased(config, parts, `${path}.self_attn`)
+  const q = rope(linear('q_proj', x, heads * headDim), cos, sin, heads)
+  const k = rope(linear('k_proj', x, kvHeads * headDim), cos, sin, kvHeads)
+  const v = linear('v_proj', x, kvHeads * headDim)
   const merged = attend({ heads, kvHeads, headDim, scale: headDim ** -0.5 }, stream, q, k, v, masks)
-  return linear(`${path}.o_proj`, merged, hidden)
+  return linear('o_proj', merged, hidden)
 }
+
+/** The linears of a block, with a bias where the configuration has one. */
+const biased =
+  ({ biases }: DecoderConfig, { linear, parameter }: Parts, block: string) =>
+  (name: Linear, x: Tensor, out: number): Tensor => {
+    const y = linear(`${block}.${name}`, x, out)
+    return biases.includes(name) ? add(y, parameter(`${block}.${name}.bias`, [out])) : y
+  }

@@ -1,0 +1,97 @@
+/** The settings of a rotary embedding (Su et al. 2021) as config.json states them, and its frequencies. */
+import { FormatError } from '../error.ts'
+import { fields, show, type Json } from './fields.ts'
+
+export type Rope = {
+  /** How many numbers of a head are turned, from its first on: all of them in most families. */
+  readonly width: number
+  readonly theta: number
+  readonly scaling: null | {
+    readonly type: 'llama3'
+    readonly factor: number
+    readonly lowFrequencyFactor: number
+    readonly highFrequencyFactor: number
+    readonly originalMaxPositions: number
+  }
+}
+
+/** What config.json need not say. */
+export type RopeDefaults = {
+  readonly headDim: number
+  readonly theta: number
+  readonly maxPositions: number
+  /** `partial_rotary_factor`, where the family has one. */
+  readonly share: number
+}
+
+/** Two forms: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling`. */
+export function parseRope(json: Json, where: string, defaults: RopeDefaults): Rope {
+  const form = json.rope_parameters != null ? 'rope_parameters' : 'rope_scaling'
+  const read = fields(json, where)
+  return ropeOf(read.object(form), `${where}: ${form}`, {
+    ...defaults,
+    theta: read.positive('rope_theta', defaults.theta),
+  })
+}
+
+function ropeOf(
+  given: Json,
+  where: string,
+  { headDim, theta, maxPositions, share }: RopeDefaults,
+): Rope {
+  const read = fields(given, where)
+  for (const kind of ['full_attention', 'sliding_attention'])
+    if (given[kind] != null)
+      throw new FormatError(`${where}: has ${kind}, expected the same settings for all layers`)
+  const width = Math.trunc(headDim * read.positive('partial_rotary_factor', share))
+  if (share === 1 && width !== headDim)
+    throw new FormatError(
+      `${where}: partial_rotary_factor is ${show(given.partial_rotary_factor)}, expected 1`,
+    )
+  if (width % 2 !== 0 || width > headDim)
+    throw new FormatError(
+      `${where}: partial_rotary_factor makes ${width} of ${headDim}, expected an even number: rotary pairs`,
+    )
+  const plain = { width, theta: read.positive('rope_theta', theta), scaling: null }
+
+  const type = given.rope_type ?? given.type ?? 'default'
+  if (type === 'default') return plain
+  if (type !== 'llama3')
+    throw new FormatError(`${where}: rope type is ${show(type)}, expected "default" or "llama3"`)
+  const lowFrequencyFactor = read.positive('low_freq_factor')
+  const highFrequencyFactor = read.positive('high_freq_factor')
+  if (highFrequencyFactor <= lowFrequencyFactor)
+    throw new FormatError(
+      `${where}: high_freq_factor ${highFrequencyFactor} is not above low_freq_factor ${lowFrequencyFactor}`,
+    )
+  return {
+    ...plain,
+    scaling: {
+      type,
+      factor: read.positive('factor'),
+      lowFrequencyFactor,
+      highFrequencyFactor,
+      originalMaxPositions: read.count('original_max_position_embeddings', maxPositions),
+    },
+  }
+}
+
+/**
+ * The angle per position, [width / 2]: θ^(−2i/width). Llama 3 scaling divides by `factor` where the wavelength exceeds
+ * original / low, leaves it below original / high, and blends between (transformers' _compute_llama3_parameters).
+ */
+export function inverseFrequencies({ width, theta, scaling }: Rope): Float64Array {
+  return Float64Array.from({ length: width / 2 }, (_, i) => {
+    const frequency = theta ** ((-2 * i) / width)
+    if (scaling === null) return frequency
+    const {
+      factor,
+      lowFrequencyFactor: low,
+      highFrequencyFactor: high,
+      originalMaxPositions,
+    } = scaling
+    const turns = (originalMaxPositions * frequency) / (2 * Math.PI) // original context / wavelength
+    const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)))
+    return (kept + (1 - kept) / factor) * frequency
+  })
+}
