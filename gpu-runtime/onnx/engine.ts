@@ -31,6 +31,7 @@ export class Engine {
   readonly device: Device
   /** For `emit`. */
   readonly compute: ComputeType
+  readonly #profile: string | null
   readonly #worker: Worker
   readonly #exited: Promise<void>
   readonly #waiting = new Map<
@@ -41,10 +42,16 @@ export class Engine {
   #sessions = 0
   #down: Error | null = null
 
-  constructor(threads: number, { device, compute }: Placement = onCpu) {
+  /** With a `profile`, onnxruntime times every node, and each session's release leaves a file that begins with that path. */
+  constructor(
+    threads: number,
+    { device, compute }: Placement = onCpu,
+    profile: string | null = null,
+  ) {
     this.threads = threads
     this.device = device
     this.compute = compute
+    this.#profile = profile
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url))
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()))
     this.#worker.on(
@@ -83,7 +90,8 @@ export class Engine {
   async open(emitted: Emitted, device: Device = this.device): Promise<Session> {
     const session = ++this.#sessions
     const { threads } = this
-    await this.#call({ type: 'open', session, model: emitted.model, threads, device })
+    const profile = this.#profile && `${this.#profile}-${session}`
+    await this.#call({ type: 'open', session, model: emitted.model, threads, device, profile })
     return {
       run: (feeds, options = {}) =>
         this.#call({

@@ -24,6 +24,8 @@ export type Request =
       readonly model: Uint8Array
       readonly threads: number
       readonly device: 'cpu' | 'cuda'
+      /** Beginning of the file that gets each node's times; null for none. */
+      readonly profile: string | null
     }
   | {
       readonly type: 'run'
@@ -70,6 +72,10 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           intraOpNumThreads: request.threads,
           interOpNumThreads: 1,
           logSeverityLevel: 3,
+          ...(request.profile !== null && {
+            enableProfiling: true,
+            profileFilePrefix: request.profile,
+          }),
           extra: {
             session: {
               disable_prepacking: '1',
@@ -119,6 +125,8 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       return { value, transfer: [] }
     }
     case 'release':
+      // Writes the profile, if one was asked for.
+      sessions.get(request.session)?.endProfiling()
       await sessions.get(request.session)?.release()
       sessions.delete(request.session)
       return { value: null, transfer: [] }
