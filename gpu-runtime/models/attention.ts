@@ -1,8 +1,8 @@
 /** Attention over a forest of segments: each level's queries against the keys of its ancestors and, causally, its own. */
 import { mulDims } from '../tensor/dim.ts'
-import { add, concat, group, keep, matmul, reshape, softmax, ungroup } from '../tensor/ops.ts'
+import { add, group, keep, matmul, reshape, ungroup, weigh } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { spread, type Stream } from './forest.ts'
+import { seen, type Stream } from './forest.ts'
 
 export type Attention = {
   readonly heads: number
@@ -28,20 +28,15 @@ export function attend(
   const split = (y: Tensor, count: number) => reshape(y, [mulDims(n!, count), headDim]) // [N·count, D]
   const queryRows = levels.map((l) => l.queries)
   const keyRows = levels.map((l) => l.keys)
-  const queries = group(split(q, heads), queryRows, queryInverse).map(keep) // [G, K, C.., gT, D]
-  const keys = group(split(k, kvHeads), keyRows, keyInverse).map(keep) // [G, K, C.., T, D]
+  const queries = group(split(q, heads), queryRows, queryInverse).map(keep) // [G, K, C.., R, D]
+  const keys = group(split(k, kvHeads), keyRows, keyInverse).map(keep) // [G, K, C.., B, T, D]
   const values = group(split(v, kvHeads), keyRows, keyInverse).map(keep)
 
-  const outputs = levels.map(({ branches, length }, l) => {
-    const path = (xs: readonly Tensor[]) =>
-      concat(
-        xs.slice(0, l + 1).map((y) => spread(y, branches)),
-        2 + branches.length,
-      )
-    const scores = matmul(queries[l]!, path(keys), { transB: true, scale }) // [G, K, C.., gT, T0+..+T]
-    const wide = [...scores.shape.slice(0, -2), heads / kvHeads, length, scores.shape.at(-1)!]
-    const masked = reshape(add(reshape(scores, wide), masks[l]!), scores.shape)
-    return matmul(softmax(masked), path(values)) // [G, K, C.., gT, D]
+  const allKeys = seen(levels, keys)
+  const allValues = seen(levels, values)
+  const outputs = levels.map((_, l) => {
+    const scores = matmul(queries[l]!, allKeys[l]!, { transB: true, scale }) // [G, K, C.., R, S]
+    return keep(weigh(add(scores, masks[l]!), allValues[l]!)) // [G, K, C.., R, D]
   })
-  return keep(reshape(ungroup(outputs, queryRows, queryInverse), [n!, mulDims(heads, headDim)]))
+  return reshape(ungroup(outputs, queryRows, queryInverse), [n!, mulDims(heads, headDim)])
 }

@@ -7,9 +7,12 @@
  * Positions go on from the parent; a token sees its ancestors and, causally, its own segment. Linears run on the stream, which
  * has no padding but the blank; attention runs on the levels, whose short rows are filled with the blank. Nothing sees the
  * blank and nothing is predicted from it, so its gradient is zero all the way down and filling with it changes nothing.
+ *
+ * Segments of a depth may be cut into blocks of rows, each a level of its own: a block does not see the later ones, so their
+ * scores, all masked, are not computed. Two blocks save a quarter of a long segment's scores.
  */
 import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
-import { cast, expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
+import { cast, concat, expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import type { DecoderConfig } from './config.ts'
@@ -31,44 +34,65 @@ export type Stream = {
   readonly keyInverse: Tensor
 }
 
-/** Attention's view of the segments at one depth. G trees, C1.. children at each depth, T tokens a segment, all padded. */
+/**
+ * Attention's view of a block of the segments at one depth: G trees, C1.. children at each depth, T rows a block, all padded;
+ * g query heads to a key head. With `rowBatches` 2, R is [2, g·T/2] and B is [1], else R is [g·T] and B is [].
+ */
 export type Level = {
-  /** Rows of q: [G, kvHeads, C1.., (heads/kvHeads)·T]. */
+  readonly depth: number
+  /** Rows of q: [G, kvHeads, C1.., R]. */
   readonly queries: Tensor
-  /** Rows of k and v: [G, kvHeads, C1.., T]. */
+  /** Rows of k and v: [G, kvHeads, C1.., B, T]. */
   readonly keys: Tensor
-  /** Positions: of queries [G, 1, C1.., 1, T, 1], of keys [G, 1, C1.., 1, 1, T0 + .. + T]. */
+  /** Positions: of queries [G, 1, C1.., 1, T, 1], of keys [G, 1, C1.., 1, 1, S], S the keys of all levels that it sees. */
   readonly queryAt: Tensor
   readonly keyAt: Tensor
-  /** C1.. of this level, and T. */
-  readonly branches: readonly Dim[]
-  readonly length: Dim
+  /** Of a mask: [G, 1, C1.., g, T, S] and [G, 1, C1.., R, S]. */
+  readonly maskShapes: readonly [Shape, Shape]
 }
 
-const levelNames = (level: number) => Array.from({ length: level }, (_, i) => `C${i + 1}`)
+/** Batches that the rows of one key head are cut into: a product of odd many batches would keep one of two threads waiting. */
+export const rowBatches = ({ kvHeads }: Pick<DecoderConfig, 'kvHeads'>): number =>
+  kvHeads % 2 === 1 ? 2 : 1
 
-/** Keys T0 + .. + T of a level: its ancestors' and its own. */
-export const span = (level: number): Dim =>
-  Array.from({ length: level + 1 }, (_, i) => `T${i}` as Dim).reduce(addDims)
+/** Levels of a forest in order: depth by depth, block by block. */
+const levelsOf = (depth: number, blocks: number) =>
+  Array.from({ length: depth * blocks }, (_, l) => ({
+    depth: Math.floor(l / blocks),
+    block: l % blocks,
+  }))
+
+/** Levels whose keys level `l` sees: all before it, since a depth's blocks stand in order. */
+const seenBy = (l: number): number[] => Array.from({ length: l + 1 }, (_, i) => i)
 
 /**
- * Declares the inputs that `layout` feeds. Symbols: N tokens, G trees, Cl children at depth l, Tl tokens of a segment at
- * depth l.
+ * Declares the inputs that `layout` feeds. Symbols: N tokens, G trees, Cd children at depth d, Td rows of a block at depth d,
+ * or half of them where `rowBatches` is 2.
  */
-export function stream(config: DecoderConfig, depth: number): Stream {
+export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream {
   const { heads, kvHeads, headDim } = config
   const perKey = heads / kvHeads
-  const levels = Array.from({ length: depth }, (_, l): Level => {
-    const branches = levelNames(l)
-    const length = `T${l}`
-    const at: Shape = ['G', 1, ...branches, 1]
+  const batches = rowBatches(config)
+  const all = levelsOf(depth, blocks)
+  const lengths = all.map((l) => mulDims(batches, `T${l.depth}`))
+  const levels = all.map((level, l): Level => {
+    const branches = Array.from({ length: level.depth }, (_, i) => `C${i + 1}`)
+    const [trees, length] = [['G', 1, ...branches], lengths[l]!]
+    const keys = seenBy(l)
+      .map((s) => lengths[s]!)
+      .reduce(addDims)
+    const rows = [mulDims(perKey, `T${level.depth}`)]
+    const [queryRows, one] = batches === 1 ? [rows, []] : [[batches, ...rows], [1]]
     return {
-      queries: input(`queries${l}`, ['G', kvHeads, ...branches, mulDims(perKey, length)], 'int64'),
-      keys: input(`keys${l}`, ['G', kvHeads, ...branches, length], 'int64'),
-      queryAt: input(`queryAt${l}`, [...at, length, 1]),
-      keyAt: input(`keyAt${l}`, [...at, 1, span(l)]),
-      branches,
-      length,
+      depth: level.depth,
+      queries: input(`queries${l}`, ['G', kvHeads, ...branches, ...queryRows], 'int64'),
+      keys: input(`keys${l}`, ['G', kvHeads, ...branches, ...one, length], 'int64'),
+      queryAt: input(`queryAt${l}`, [...trees, 1, length, 1]),
+      keyAt: input(`keyAt${l}`, [...trees, 1, 1, keys]),
+      maskShapes: [
+        [...trees, perKey, length, keys],
+        [...trees, ...queryRows, keys],
+      ],
     }
   })
   return {
@@ -82,28 +106,41 @@ export function stream(config: DecoderConfig, depth: number): Stream {
 }
 
 /**
- * What is added to each level's scores: 0 where a query may see a key, else very negative; [G, 1, C1.., 1, T, T0 + .. + T].
- * With a `window`, a query sees itself and the window − 1 positions before it.
+ * What is added to each level's scores: 0 where a query may see a key, else very negative; [G, 1, C1.., R, S], made once for
+ * all layers. With a `window`, a query sees itself and the window − 1 positions before it.
  */
 export const causalMasks = ({ levels }: Stream, window: number | null = null): Tensor[] =>
-  levels.map(({ queryAt, keyAt }) => {
+  levels.map(({ queryAt, keyAt, maskShapes: [byHead, byRow] }) => {
     const near =
       window === null ? 0 : where(lessOrEqual(sub(queryAt, window - 1), keyAt), 0, hidden)
-    return cast(where(lessOrEqual(keyAt, queryAt), near, hidden), 'compute')
+    const mask = cast(where(lessOrEqual(keyAt, queryAt), near, hidden), 'compute')
+    return reshape(expand(mask, byHead), byRow)
   })
 
 /** Added to a score, leaves nothing of its probability; within the range of float16. */
 const hidden = -3e4
 
-/** An ancestor's keys [G, kvHeads, C1..Ca, Ta, D] as each branch of a deeper level sees them: [G, kvHeads, C1..Cl, Ta, D]. */
-export function spread(x: Tensor, branches: readonly Dim[]): Tensor {
-  const own = x.shape.slice(2, -2)
-  if (own.length === branches.length) return x
-  const [lead, tail] = [x.shape.slice(0, 2), x.shape.slice(-2)]
-  return expand(
-    reshape(x, [...lead, ...own, ...branches.slice(own.length).map(() => 1), ...tail]),
-    [...lead, ...branches, ...tail],
-  )
+/**
+ * For each level the keys (or values) [G, K, C1.., B, S, D] that it sees, from every level's own [G, K, C1.., B, T, D]: its
+ * ancestors', once for all blocks of a depth, and those of its own depth up to its block.
+ */
+export function seen(levels: readonly Level[], own: readonly Tensor[]): Tensor[] {
+  const all: Tensor[] = []
+  let ancestors: Tensor | null = null
+  levels.forEach(({ depth }, l) => {
+    const first = levels.findIndex((other) => other.depth === depth)
+    if (l === first && l > 0)
+      ancestors = forEachChild(all[l - 1]!, depth, own[l]!.shape[1 + depth]!)
+    const mine = own.slice(first, l + 1)
+    all.push(concat(ancestors ? [ancestors, ...mine] : mine, own[l]!.shape.length - 2))
+  })
+  return all
+}
+
+/** The parents' keys [G, K, C1.., B, S, D] as their children at `depth`, `count` each, see them: [G, K, C1..Cdepth, B, S, D]. */
+function forEachChild(x: Tensor, depth: number, count: Dim): Tensor {
+  const [before, after] = [x.shape.slice(0, 1 + depth), x.shape.slice(1 + depth)]
+  return expand(reshape(x, [...before, 1, ...after]), [...before, count, ...after])
 }
 
 /** Where a segment's tokens went. */
@@ -124,17 +161,23 @@ export type Layout = {
   readonly roots: readonly Placed[]
 }
 
+/** Index in the stream of a segment's token t; null past its end, or where there is no segment. */
+const tokenAt = (segment: Placed | null, t: number): number | null =>
+  segment && t < segment.length ? segment.start + t : null
+
 /** Stands for "no token": later than everything, so nothing sees it. */
 const never = 1e9
 
 /**
- * Lay out trees of equal depth. `blankId` is any token id. Throws when a tree is deeper than `depth` or a root is empty.
+ * Lay out trees of equal depth, for the graph's `stream` of the same depth and blocks. `blankId` is any token id. Throws when a
+ * tree is deeper than `depth` or a root is empty.
  */
 export function layout(
   config: DecoderConfig,
   roots: readonly Segment[],
   depth: number,
   blankId: number,
+  blocks = 1,
 ): Layout {
   const { heads, kvHeads, headDim } = config
   const perKey = heads / kvHeads
@@ -176,34 +219,41 @@ export function layout(
   const tokens = ids.length
 
   let rows: (Placed | null)[] = placedRoots
-  const byLevel = Array.from({ length: depth }, (_, level) => {
-    if (level > 0)
+  const byDepth = Array.from({ length: depth }, (_, d) => {
+    if (d > 0)
       rows = rows.flatMap((p) =>
-        Array.from({ length: width[level]! }, (_, c) => p?.children[c] ?? null),
+        Array.from({ length: width[d]! }, (_, c) => p?.children[c] ?? null),
       )
     return rows
   })
-  const padded = byLevel.some((segments, l) => segments.some((s) => (s?.length ?? 0) < longest[l]!))
-  if (!padded) longest[0]!++ // the blank needs a place of its own
+  // Rows of a block: the same for all blocks of a depth.
+  const unit = rowBatches(config)
+  const height = longest.map((n) => Math.ceil(n / blocks / unit) * unit)
+  const padded = byDepth.some((segments, d) =>
+    segments.some((s) => (s?.length ?? 0) < height[d]! * blocks),
+  )
+  if (!padded) height[0]! += unit // the blank needs a place of its own
 
   const feeds: Record<string, Feeds[string]> = {}
   const queryInverse = new Float64Array(tokens * heads)
   const keyInverse = new Float64Array(tokens * kvHeads)
   let queryBase = 0
   let keyBase = 0
-  for (let level = 0; level < depth; level++) {
-    const length = longest[level]!
-    const segments = byLevel[level]!
+  const levels = levelsOf(depth, blocks)
+  levels.forEach((level, l) => {
+    const length = height[level.depth]!
+    const segments = byDepth[level.depth]!
     const branches = segments.length / roots.length
     const queries = new Float64Array(segments.length * heads * length)
     const keys = new Float64Array(segments.length * kvHeads * length)
-    const spanned = longest.slice(0, level + 1).reduce((a, b) => a + b)
+    const seen = seenBy(l).map((s) => levels[s]!)
+    const spanned = seen.reduce((n, s) => n + height[s.depth]!, 0)
     const queryAt = new Float32Array(segments.length * length)
     const keyAt = new Float32Array(segments.length * spanned)
     segments.forEach((segment, s) => {
       const [root, branch] = [Math.floor(s / branches), s % branches]
       for (let t = 0; t < length; t++) {
-        const token = segment && t < segment.length ? segment.start + t : blank
+        const token = tokenAt(segment, level.block * length + t) ?? blank
         queryAt[s * length + t] = token === blank ? 0 : positions[token]!
         for (let kv = 0; kv < kvHeads; kv++) {
           const key = ((root * kvHeads + kv) * branches + branch) * length + t
@@ -219,20 +269,23 @@ export function layout(
       const path: (Placed | null)[] = []
       for (let p: Placed | null = segment; p; p = p.parent) path.unshift(p)
       let at = s * spanned
-      for (let l = 0; l <= level; l++) {
-        for (let t = 0; t < longest[l]!; t++)
-          keyAt[at++] = path[l] && t < path[l]!.length ? positions[path[l]!.start + t]! : never
+      for (const { depth: d, block } of seen) {
+        for (let t = 0; t < height[d]!; t++) {
+          const token = tokenAt(path[d] ?? null, block * height[d]! + t)
+          keyAt[at++] = token === null ? never : positions[token]!
+        }
       }
     })
-    const shape = [roots.length, ...width.slice(1, level + 1)]
-    const [g, ...cs] = shape
-    feeds[`queries${level}`] = integers(queries, [g!, kvHeads, ...cs, perKey * length])
-    feeds[`keys${level}`] = integers(keys, [g!, kvHeads, ...cs, length])
-    feeds[`queryAt${level}`] = floats(queryAt, [g!, 1, ...cs, 1, length, 1])
-    feeds[`keyAt${level}`] = floats(keyAt, [g!, 1, ...cs, 1, 1, spanned])
+    const [g, ...cs] = [roots.length, ...width.slice(1, level.depth + 1)]
+    const [rows, one] =
+      unit === 1 ? [[perKey * length], []] : [[unit, (perKey * length) / unit], [1]]
+    feeds[`queries${l}`] = integers(queries, [g!, kvHeads, ...cs, ...rows])
+    feeds[`keys${l}`] = integers(keys, [g!, kvHeads, ...cs, ...one, length])
+    feeds[`queryAt${l}`] = floats(queryAt, [g!, 1, ...cs, 1, length, 1])
+    feeds[`keyAt${l}`] = floats(keyAt, [g!, 1, ...cs, 1, 1, spanned])
     queryBase += queries.length
     keyBase += keys.length
-  }
+  })
 
   const frequencies = inverseFrequencies(config.rope)
   const half = headDim / 2

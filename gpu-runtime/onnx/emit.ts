@@ -57,7 +57,7 @@ export type Emitted = {
 export type ComputeType = 'float32' | 'bfloat16' | 'float16'
 
 /** Nodes that stand for all their results: their own shape means nothing. */
-const several = new Set<Op>(['call', 'split', 'group', 'rmsNorm', 'vocabulary'])
+const several = new Set<Op>(['call', 'split', 'group', 'weigh', 'rmsNorm', 'vocabulary'])
 
 const sections = { casts: 0, forward: 1, recompute: 2, backward: 3, gradients: 4, end: 5 }
 type Section = keyof typeof sections

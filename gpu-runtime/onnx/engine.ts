@@ -137,8 +137,8 @@ function shapeFeeds(
     if (got.length !== shape.length)
       throw new Error(`internal: "${name}" is [${got}], the graph expects [${shape}]`)
     shape.forEach((d, i) => {
-      if (typeof d === 'string' && /^[A-Za-z]\w*$/.test(d) && !bindings.has(d))
-        bindings.set(d, got[i]!)
+      const [, times, symbol] = /^(?:(\d+)\*)?([A-Za-z]\w*)$/.exec(String(d)) ?? []
+      if (symbol && !bindings.has(symbol)) bindings.set(symbol, got[i]! / Number(times ?? 1))
     })
   }
   check(inputs, feeds, bindings)

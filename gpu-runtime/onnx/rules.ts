@@ -61,6 +61,11 @@ export const rules: {
   sum: ({ inputs: [x], attributes: { axes } }, w) =>
     w.op('ReduceSum', [w.name(x!), w.integers(axes)], { keepdims: 1 }),
   softmax: ({ inputs: [x] }, w) => w.op('Softmax', [w.name(x!)], { axis: -1 }),
+  weigh(x, w) {
+    const [scores, values] = x.inputs
+    const [p] = w.op('Softmax', [w.name(scores!)], { axis: -1 })
+    return w.uses(x, 0) ? [w.op('MatMul', [p!, w.name(values!)])[0]!, p!] : ['', p!]
+  },
   matmul: ({ inputs: [a, b], attributes }, w) => matmul(w.name(a!), w.name(b!), attributes, w),
   reshape: ({ inputs: [x], shape }, w) => w.op('Reshape', [w.name(x!), w.shape(shape)]),
   expand: ({ inputs: [x], shape }, w) => w.op('Expand', [w.name(x!), w.shape(shape, false)]),

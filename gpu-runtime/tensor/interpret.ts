@@ -183,6 +183,10 @@ const rules: { [O in Op]: Rule<O> } = {
     return [{ shape, data }]
   },
   softmax: ([x]) => [softmaxRows(x!)],
+  weigh: ([scores, values]) => {
+    const p = softmaxRows(scores!)
+    return [matmul(p, values!, { transA: false, transB: false, scale: 1 }), p]
+  },
   matmul: ([a, b], { attributes }) => [matmul(a!, b!, attributes)],
   reshape: ([x], { attributes: { shape } }, bindings) => [
     { shape: shape.map((d) => evaluate(d, bindings)), data: x!.data },

@@ -64,6 +64,13 @@ export const total = (x: Tensor): Tensor =>
 export const softmax = (x: Tensor): Tensor => node('softmax', [x], {})
 
 /**
+ * Averages of values [.., S, D] by the softmax of scores [.., M, S] over the last axis: [.., M, D]. Leading axes of the values
+ * broadcast. The gradient takes Σ g · result for each row instead of Σ dp · p, which is equal and a pass over the scores less.
+ */
+export const weigh = (scores: Tensor, values: Tensor): Tensor =>
+  result(node('weigh', [scores, values], {}), 0)
+
+/**
  * scale · a b over the last two axes: [.., M, K] by [.., K, N] is [.., M, N]; leading axes broadcast, `trans*` swaps the
  * last two first.
  */
@@ -84,8 +91,14 @@ export const expand = (x: Tensor, shape: Shape): Tensor => node('expand', [x], {
 /** Along `axis` (counted from 0); all other dims are equal. */
 export const concat = (xs: readonly Tensor[], axis: number): Tensor =>
   xs.length === 1 ? xs[0]! : node('concat', xs, { axis })
-/** Result `index` of a node that has several (see tensor.ts). */
-export const result = (of: Tensor, index: number): Tensor => node('result', [of], { index })
+const results = new WeakMap<Tensor, Tensor[]>()
+
+/** Result `index` of a node that has several (see tensor.ts): one and the same node for whoever asks. */
+export function result(of: Tensor, index: number): Tensor {
+  const known = results.get(of) ?? []
+  results.set(of, known)
+  return (known[index] ??= node('result', [of], { index }))
+}
 /** Consecutive parts along `axis`; `sizes` add up to its dim, else ShapeError. The inverse of `concat`. */
 export function split(x: Tensor, axis: number, sizes: readonly Dim[]): Tensor[] {
   const parts = node('split', [x], { axis, sizes })

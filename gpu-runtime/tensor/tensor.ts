@@ -2,7 +2,7 @@
  * The intermediate representation: an immutable DAG of primitives. Each concern has one table over all primitives, so a
  * primitive without a rule does not compile: shapes here, gradients in vjp.ts, meaning in interpret.ts, ONNX in onnx/rules.ts.
  *
- * Some primitives have several results (`split`, `group`, `rmsNorm`, `vocabulary`, `call`); a `result` node takes one of them.
+ * Some primitives have several results (`split`, `group`, `weigh`, `rmsNorm`, `vocabulary`, `call`); a `result` node takes one of them.
  */
 import {
   addDims,
@@ -49,6 +49,7 @@ export type Attributes = {
   // along axes
   sum: { axes: readonly number[] }
   softmax: {}
+  weigh: {}
   // a @ b over the last two axes, leading axes broadcast; either may be taken transposed; times `scale`
   matmul: { transA: boolean; transB: boolean; scale: number }
   // layout
@@ -168,6 +169,14 @@ const rules: { [O in Op]: Rule<O> } = {
     return { shape: x!.shape.map((d, i) => (axes.includes(i) ? 1 : d)), dtype: x!.dtype }
   },
   softmax: same,
+  weigh: ([scores, values]) => {
+    common('weigh', scores!, values!)
+    need(
+      scores!.shape.at(-1) === values!.shape.at(-2),
+      () => `weigh: scores [${scores!.shape}] of values [${values!.shape}]`,
+    )
+    return several()
+  },
   matmul: ([a, b], { transA, transB }) => {
     const last = (s: Shape, trans: boolean): [Dim, Dim] =>
       trans ? [s.at(-1)!, s.at(-2)!] : [s.at(-2)!, s.at(-1)!]
@@ -297,6 +306,15 @@ function resultType(of: Tensor, index: number): { shape: Shape; dtype: DType } {
     return { shape: [...inputs[2 + index]!.shape, inputs[0]!.shape[1]!], dtype: inputs[0]!.dtype }
   if (op === 'rmsNorm')
     return index === 0 ? same(inputs) : float([...inputs[0]!.shape.slice(0, -1), 1])
+  if (op === 'weigh') {
+    const [scores, values] = inputs
+    if (index === 1) return same(inputs)
+    const lead = broadcast(scores!.shape.slice(0, -2), values!.shape.slice(0, -2), 'weigh')
+    return {
+      shape: [...lead, scores!.shape.at(-2)!, values!.shape.at(-1)!],
+      dtype: scores!.dtype,
+    }
+  }
   if (op === 'vocabulary') return index === 0 ? float(inputs[0]!.shape.slice(0, 2)) : same(inputs)
   throw new ShapeError(`internal: ${op} has one result only`)
 }

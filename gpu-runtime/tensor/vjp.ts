@@ -72,6 +72,13 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     const t = mul(g, y)
     return [sub(t, mul(y, sum(t, [y.shape.length - 1])))]
   },
+  weigh: (_, y, [g]) => {
+    const [, values] = y.inputs
+    const p = result(y, 1)
+    const dp = matmul(g!, values!, { transB: true })
+    const mean = sum(mul(g!, result(y, 0)), [g!.shape.length - 1])
+    return [mul(p, sub(dp, mean)), matmul(p, g!, { transA: true })]
+  },
   matmul: (g, { inputs: [a, b], attributes: { transA, transB, scale } }) => [
     transA
       ? matmul(b!, g, { transA: transB, transB: true, scale })

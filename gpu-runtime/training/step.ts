@@ -19,6 +19,9 @@ import { orpo } from './orpo.ts'
 /** prompt > { chosen, rejected } */
 const depth = 2
 
+/** Blocks of attention's rows. A small model's scores cost less than the nodes that would save them. */
+const blocks = ({ hidden }: DecoderConfig): number => (hidden >= 256 ? 2 : 1)
+
 /**
  * Forward, ORPO loss and the gradient of every LoRA matrix as one program, for any number of pairs; `beta` is ORPO's λ. A
  * `scaled` program multiplies the gradients by its input `lossScale`, for float16, in which small ones would vanish. Outputs:
@@ -32,7 +35,7 @@ export function stepProgram(
   scaled = false,
 ): Required<Program> {
   const { parts, trainables } = lora(config, spec)
-  const forward = decoder(config, stream(config, depth), parts)
+  const forward = decoder(config, stream(config, depth, blocks(config)), parts)
   const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(
     logProbabilities(forward),
     predictionCount,
@@ -114,7 +117,7 @@ export function prepare(
     ids: prompt,
     children: [{ ids: chosen.slice(0, -1) }, { ids: rejected.slice(0, -1) }],
   }))
-  const placed = layout(config, roots, depth, 0)
+  const placed = layout(config, roots, depth, 0, blocks(config))
   const targets: Target[] = []
   const spans = pairs.map(({ prompt, chosen, rejected }, i) => {
     const root = placed.roots[i]!

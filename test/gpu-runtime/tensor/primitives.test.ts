@@ -63,6 +63,13 @@ const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter'>]: Case } 
   },
   sum: { results: [t.sum(batch, [0, 2])] },
   softmax: { results: [t.softmax(x)] },
+  weigh: {
+    results: [
+      t.weigh(x, t.input('v', [3, 2])),
+      t.weigh(batch, t.input('v2', [3, 2])),
+      t.weigh(t.input('scores', [2, 2, 'N', 3]), t.input('v4', [2, 1, 3, 5])),
+    ],
+  },
   matmul: {
     results: [
       t.matmul(x, w),
