@@ -38,11 +38,34 @@ export const LoraSpec = z.object({
     .default([...linears]),
 })
 
+const nllCoverages = ['PROMPT_AND_CHOSEN', 'CHOSEN'] as const
+/** What the NLL term covers: prompt and chosen answer, or the chosen answer only. */
+export type Nll = (typeof nllCoverages)[number]
+
+/** The dialects of ORPO, each with what its NLL term covers; gpu-runtime/data/dialects.ts has the rest of them. */
+const dialectNll = {
+  ODDSMITH: 'PROMPT_AND_CHOSEN',
+  TRL_1: 'PROMPT_AND_CHOSEN',
+  TRL_0_8: 'PROMPT_AND_CHOSEN',
+  LLAMA_FACTORY: 'CHOSEN',
+} as const satisfies Record<string, Nll>
+export type Dialect = keyof typeof dialectNll
+export const dialectNames = Object.keys(dialectNll) as [Dialect, ...Dialect[]]
+
+/** Dialects that cut a prompt to a length of its own; the others have no maxPromptLength. */
+export const cutsPrompts: ReadonlySet<Dialect> = new Set<Dialect>(['ODDSMITH', 'TRL_0_8'])
+
+/** What the NLL term of a recipe covers: what the recipe says, else what its dialect does. */
+export const nllOf = ({ dialect, nll }: Pick<Recipe, 'dialect' | 'nll'>): Nll =>
+  nll ?? dialectNll[dialect]
+
 export const Recipe = z
   .object({
+    /** Whose ORPO: how rows become tokens, what is cut, what the NLL term covers and is a mean of. */
+    dialect: z.enum(dialectNames).default('ODDSMITH'),
     beta: z.number().nonnegative().default(0.1),
-    /** What the NLL term covers: prompt and chosen answer (TRL), or the chosen answer only. */
-    nll: z.enum(['PROMPT_AND_CHOSEN', 'CHOSEN']).default('PROMPT_AND_CHOSEN'),
+    /** What the NLL term covers; null for what the dialect does. Only ODDSMITH leaves the choice. */
+    nll: z.enum(nllCoverages).nullable().default(null),
     learningRate: z.number().positive().default(8e-6),
     schedule: Schedule.default('LINEAR'),
     scheduleOptions: ScheduleOptions.prefault({}),
@@ -65,13 +88,20 @@ export const Recipe = z
     checkpointEvery: z.number().int().nonnegative().default(50),
     seed: z.number().int().nonnegative().default(42),
   })
-  .refine((r) => r.maxPromptLength < r.maxLength, {
+  .refine((r) => !cutsPrompts.has(r.dialect) || r.maxPromptLength < r.maxLength, {
     error: 'expected maxPromptLength < maxLength, so that answers keep room',
     path: ['maxPromptLength'],
   })
   .superRefine((r, ctx) => {
     for (const { option, message } of optionIssues(r))
       ctx.addIssue({ code: 'custom', message, path: ['scheduleOptions', option] })
+    const covers = dialectNll[r.dialect]
+    if (r.dialect !== 'ODDSMITH' && r.nll !== null && r.nll !== covers)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['nll'],
+        message: `expected ${covers} or nothing with dialect ${r.dialect}, got ${r.nll}; only ODDSMITH leaves the choice`,
+      })
   })
 
 export const ModelRef = z.object({

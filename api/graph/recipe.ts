@@ -1,6 +1,13 @@
 /** How a run trains: recipe, LoRA and engine, as they are read and as they are asked for. Defaults live in schema/spec.ts. */
 import { curves, type ScheduleName, type ScheduleOptions } from '#schema/schedules.ts'
-import { Engine, linears, LoraSpec, Recipe } from '#schema/spec.ts'
+import {
+  Engine,
+  linears,
+  LoraSpec,
+  nllOf,
+  Recipe,
+  type Dialect as DialectName,
+} from '#schema/spec.ts'
 import { builder } from './builder.ts'
 
 const recipe = Recipe.parse({})
@@ -13,6 +20,33 @@ const Nll = builder.enumType('Nll', {
     PROMPT_AND_CHOSEN: { description: 'The prompt and the chosen answer, as TRL does.' },
     CHOSEN: { description: 'The chosen answer only.' },
   },
+})
+
+const Dialect = builder.enumType('Dialect', {
+  description:
+    'Whose ORPO: trainers differ in tokens, in what they cut and in their likelihood term.',
+  values: {
+    ODDSMITH: {
+      description: `Rows by the chat template, the prompt once; one end token; tokens that merge over the border belong to the answers.
+Too long: the prompt keeps BOS and its end up to maxPromptLength, answers share the rest and keep their end token.
+Likelihood over prompt and chosen answer (or as \`nll\` says), a mean over the tokens of the micro-batch.`,
+    },
+    TRL_1: {
+      description: `TRL 1.16: messages by the chat template, texts as they are; a border for each side; BOS and EOS where the very ends lack them.
+Too long: only answers are cut, to what the prompt leaves of maxLength; a row of which nothing is left is refused (TRL's loss is NaN).
+Likelihood over prompt and chosen answer, a mean over the tokens of the micro-batch.`,
+    },
+    TRL_0_8: {
+      description: `TRL 0.8.6 as the article uses it: the prompt column as it is, then whole conversations by the template, so the prompt comes twice; one more BOS and EOS.
+Too long: the prompt's last maxPromptLength tokens, then the answer's first maxLength - maxPromptLength; BOS and EOS are lost.
+Likelihood over prompt and chosen answer, a mean over the tokens of the micro-batch; TRL 0.8 averaged pad tokens in by accident, which is not repeated.`,
+    },
+    LLAMA_FACTORY: {
+      description: `LLaMA-Factory's loss: for each row, likelihood as a mean over its chosen answer plus beta times the odds term; then a mean over rows.
+Too long: its rule, prompt and longer answer share maxLength in proportion and keep their beginnings.
+Tokens are those of ODDSMITH, by the model's own chat template, not by LLaMA-Factory's templates.`,
+    },
+  } satisfies Record<DialectName, object>,
 })
 
 const Schedule = builder.enumType('Schedule', {
@@ -70,8 +104,9 @@ const Linear = builder.enumType('Linear', {
 
 /** One sentence per knob, for the type and for the input alike. */
 const recipeText = {
+  dialect: 'Whose ORPO this is.',
   beta: "The weight of the odds ratio term (the paper's lambda).",
-  nll: 'What the likelihood term covers.',
+  nll: 'What the likelihood term covers; only ODDSMITH leaves the choice.',
   learningRate: 'The peak learning rate.',
   schedule: 'How the learning rate goes on after the warmup.',
   scheduleOptions: 'What shapes the schedule; each schedule takes its own.',
@@ -84,7 +119,8 @@ const recipeText = {
   epochs: 'Passes over the training rows.',
   maxSteps: 'Optimizer steps; when given, it wins over epochs.',
   maxLength: 'Tokens of prompt and answer together; longer ones are cut.',
-  maxPromptLength: 'Tokens that a prompt keeps when something has to be cut; less than maxLength.',
+  maxPromptLength:
+    'Tokens that a prompt keeps when something has to be cut, in the dialects that cut prompts; less than maxLength.',
   evalEvery:
     'A fraction of the run between evaluations on the held-out rows (0.2: five of them); 0 for none.',
   logEvery: 'Optimizer steps between points of the curves.',
@@ -152,8 +188,9 @@ const ScheduleOptionsType = builder.objectRef<ScheduleOptions>('ScheduleOptions'
 export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
   description: 'The training recipe.',
   fields: (t) => ({
+    dialect: t.expose('dialect', { type: Dialect, description: recipeText.dialect }),
     beta: t.exposeFloat('beta', { description: recipeText.beta }),
-    nll: t.expose('nll', { type: Nll, description: recipeText.nll }),
+    nll: t.field({ type: Nll, description: recipeText.nll, resolve: nllOf }),
     learningRate: t.exposeFloat('learningRate', { description: recipeText.learningRate }),
     schedule: t.expose('schedule', { type: Schedule, description: recipeText.schedule }),
     scheduleOptions: t.expose('scheduleOptions', {
@@ -233,8 +270,9 @@ const ScheduleOptionsInput = builder.inputType('ScheduleOptionsInput', {
 export const RecipeInput = builder.inputType('RecipeInput', {
   description: 'The training recipe. Left out, it is the article\'s "fine-tune Llama 3 with ORPO".',
   fields: (t) => ({
+    dialect: t.field({ type: Dialect, description: ofRecipe('dialect') }),
     beta: t.float({ description: ofRecipe('beta') }),
-    nll: t.field({ type: Nll, description: ofRecipe('nll') }),
+    nll: t.field({ type: Nll, description: `${recipeText.nll} Default: what the dialect does.` }),
     learningRate: t.float({ description: ofRecipe('learningRate') }),
     schedule: t.field({ type: Schedule, description: ofRecipe('schedule') }),
     scheduleOptions: t.field({

@@ -1,6 +1,6 @@
 /** A run's spec as a list of facts, and whole for those who want to repeat it. */
 import { html } from 'hono/html'
-import type { RunSpec } from '#schema/spec.ts'
+import { cutsPrompts, type RunSpec } from '#schema/spec.ts'
 import { brief, plural, short, whole } from './format.ts'
 import type { Html } from './layout.ts'
 
@@ -17,7 +17,7 @@ export function specFacts(spec: RunSpec): Html {
         'Rows',
         `${dataset.limit === null ? 'all' : `first ${whole(dataset.limit)}`}${dataset.shuffle ? ', shuffled' : ''}, ${dataset.testSize} held out`,
       ],
-      ['ORPO β', String(recipe.beta)],
+      ['ORPO', `${recipe.dialect.toLowerCase().replaceAll('_', '-')}, β ${recipe.beta}`],
       [
         'Learning rate',
         `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase().replaceAll('_', ' ')}, ${recipe.warmupRatio === null ? plural(recipe.warmupSteps, 'warmup step') : `warmup over ${recipe.warmupRatio} of the run`}`,
@@ -29,7 +29,10 @@ export function specFacts(spec: RunSpec): Html {
       ],
       [
         'Tokens per row',
-        `${whole(recipe.maxLength)}, of them ${whole(recipe.maxPromptLength)} for the prompt`,
+        whole(recipe.maxLength) +
+          (cutsPrompts.has(recipe.dialect)
+            ? `, of them ${whole(recipe.maxPromptLength)} for the prompt`
+            : ''),
       ],
       [
         'LoRA',

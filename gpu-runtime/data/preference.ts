@@ -18,6 +18,12 @@ export type Preference = {
   readonly prompt: readonly Message[]
   readonly chosen: readonly Message[]
   readonly rejected: readonly Message[]
+  /** The columns as the row has them, for dialects that read them another way. Null: no prompt column. */
+  readonly given: {
+    readonly prompt: string | readonly Message[] | null
+    readonly chosen: string | readonly Message[]
+    readonly rejected: string | readonly Message[]
+  }
 }
 
 type Columns = Readonly<Record<string, unknown>>
@@ -71,7 +77,17 @@ export function toPreference(value: unknown, row: number): Preference {
   const prompt = joined(given, chosen.slice(0, shared))
   if (prompt.length === 0)
     throw fail('no prompt: neither a prompt column nor messages before the answers')
-  return { row, prompt, chosen: [chosen[shared]!], rejected: [rejected[shared]!] }
+  return {
+    row,
+    prompt,
+    chosen: [chosen[shared]!],
+    rejected: [rejected[shared]!],
+    given: {
+      prompt: typeof columns.prompt === 'string' ? columns.prompt : given.length > 0 ? given : null,
+      chosen: typeof columns.chosen === 'string' ? columns.chosen : chosen,
+      rejected: typeof columns.rejected === 'string' ? columns.rejected : rejected,
+    },
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Token pairs of a dataset, by row. Rows are read on demand and tokenized once; their ids are kept, their text is not. */
 import { toPreference } from '../data/preference.ts'
-import { tokenizePair, type Lengths, type Pair } from '../data/pair.ts'
+import { tokenizePair, type Cutting, type Pair } from '../data/pair.ts'
 import { place, type Rows } from '../data/rows.ts'
 import { FormatError } from '../error.ts'
 import type { Text } from '../text/text.ts'
@@ -43,13 +43,13 @@ export async function survey(
 export class Pairs implements PairSource {
   readonly #rows: Rows
   readonly #text: Text
-  readonly #lengths: Lengths
+  readonly #recipe: Cutting
   readonly #known = new Map<number, Pair>()
 
-  constructor(rows: Rows, text: Text, lengths: Lengths) {
+  constructor(rows: Rows, text: Text, recipe: Cutting) {
     this.#rows = rows
     this.#text = text
-    this.#lengths = lengths
+    this.#recipe = recipe
   }
 
   get count(): number {
@@ -62,7 +62,7 @@ export class Pairs implements PairSource {
     const pair = tokenizePair(
       this.#text,
       toPreference(await this.#rows.read(row), row),
-      this.#lengths,
+      this.#recipe,
     )
     this.#known.set(row, pair)
     return pair

@@ -1,6 +1,7 @@
 /** The training step: its graph, and the feeds of one run from token pairs. */
-import type { LoraSpec, Recipe } from '#schema/spec.ts'
-import type { Pair } from '../data/pair.ts'
+import { nllOf, type LoraSpec, type Nll, type Recipe } from '#schema/spec.ts'
+import { dialects } from '../data/dialects.ts'
+import { answerLength, type Pair } from '../data/pair.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
@@ -77,7 +78,7 @@ export const stepGraph = (
 
 /** Losses are means over this many terms: of one logical micro-batch, times the number of micro-batches in a step. */
 export type Denominators = {
-  /** Predicted tokens in the NLL of the pair's micro-batch. */
+  /** What each of the pair's NLL terms is divided by: for a mean over tokens, those of the pair's micro-batch. */
   readonly nllTokens: number
   /** Pairs in the pair's micro-batch. */
   readonly pairs: number
@@ -85,8 +86,24 @@ export type Denominators = {
 }
 
 /** Tokens that the NLL of a pair covers. The first token of the prompt is not predicted. */
-export const nllTokens = ({ prompt, chosen }: Pair, nll: Recipe['nll']): number =>
-  nll === 'CHOSEN' ? chosen.length : prompt.length - 1 + chosen.length
+export const nllTokens = (pair: Pair, nll: Nll): number =>
+  nll === 'CHOSEN' ? answerLength(pair, 'chosen') : pair.prompt.length - 1 + pair.chosen.length
+
+/** Of each pair of a micro-batch, which is one of `accumulation` in its step. */
+export function denominators(
+  batch: readonly Pair[],
+  recipe: Pick<Recipe, 'dialect' | 'nll'>,
+  accumulation: number,
+): Denominators[] {
+  const sizes = batch.map((pair) => nllTokens(pair, nllOf(recipe)))
+  const tokens = sizes.reduce((a, b) => a + b, 0)
+  const bySequence = dialects[recipe.dialect].nllMean === 'SEQUENCES'
+  return sizes.map((size) => ({
+    nllTokens: bySequence ? size * batch.length : tokens,
+    pairs: batch.length,
+    accumulation,
+  }))
+}
 
 /** Tokens of a pair on the stream: the prompt once, answers without their last token, from which nothing is predicted. */
 export const streamTokens = ({ prompt, chosen, rejected }: Pair): number =>
@@ -110,7 +127,7 @@ export function prepare(
   config: DecoderConfig,
   pairs: readonly Pair[],
   denominators: readonly Denominators[],
-  nll: Recipe['nll'],
+  nll: Nll,
   meanHeadRow: Float32Array,
 ): Prepared {
   const roots = pairs.map(({ prompt, chosen, rejected }): Segment => ({
@@ -119,23 +136,30 @@ export function prepare(
   }))
   const placed = layout(config, roots, depth, 0, blocks(config))
   const targets: Target[] = []
-  const spans = pairs.map(({ prompt, chosen, rejected }, i) => {
+  const spans = pairs.map((pair, i) => {
     const root = placed.roots[i]!
-    const from = targets.length
-    for (let t = 1; t < prompt.length; t++)
-      targets.push({ source: root.start + t - 1, token: prompt[t]! })
-    const answers = [chosen, rejected].map((answer, side): Range => {
+    /** Predict the tokens of a branch from the one numbered `first`; their range in `targets`. */
+    const predict = (side: 0 | 1, ids: readonly number[], first: number): Range => {
       const start = targets.length
       const branch = root.children[side]!
-      answer.forEach((token, t) =>
+      for (let t = first; t < ids.length; t++)
         targets.push({
           source: t === 0 ? root.start + root.length - 1 : branch.start + t - 1,
-          token,
-        }),
-      )
+          token: ids[t]!,
+        })
       return [start, targets.length]
-    })
-    return { prompt: [from, answers[0]![0]] as Range, chosen: answers[0]!, rejected: answers[1]! }
+    }
+    const from = targets.length
+    for (let t = 1; t < pair.prompt.length; t++)
+      targets.push({ source: root.start + t - 1, token: pair.prompt[t]! })
+    const { chosen: lead, rejected: otherLead } = pair.lead ?? { chosen: 0, rejected: 0 }
+    const [, answer] = predict(0, pair.chosen, 0)
+    const chosen: Range = [answer - pair.chosen.length + lead, answer]
+    return {
+      prompt: [from, chosen[0]] as Range,
+      chosen,
+      rejected: predict(1, pair.rejected, otherLead),
+    }
   })
   const { feeds, index, count } = place(placed, targets)
   const nllWeights = new Float32Array(count)
@@ -150,8 +174,8 @@ export function prepare(
     const { prompt, chosen, rejected } = spans[b]!
     if (nll === 'PROMPT_AND_CHOSEN') fill(nllWeights, prompt, 1 / (n * accumulation))
     fill(nllWeights, chosen, 1 / (n * accumulation))
-    fill(chosenWeights, chosen, 1 / pair.chosen.length, b * count)
-    fill(rejectedWeights, rejected, 1 / pair.rejected.length, b * count)
+    fill(chosenWeights, chosen, 1 / answerLength(pair, 'chosen'), b * count)
+    fill(rejectedWeights, rejected, 1 / answerLength(pair, 'rejected'), b * count)
     pairWeights[b] = 1 / (size * accumulation)
   })
   const rows = ({ start, length }: Placed): Range => [start, start + length]

@@ -1,6 +1,6 @@
 /** ORPO training of a LoRA adapter: an async generator of what happens, in the order in which it does. */
 import { cpus } from 'node:os'
-import type { TrainSpec } from '#schema/spec.ts'
+import { nllOf, type TrainSpec } from '#schema/spec.ts'
 import { split } from '../data/split.ts'
 import type { Pair } from '../data/pair.ts'
 import { initial } from '../lora/lora.ts'
@@ -16,7 +16,7 @@ import { plan } from './plan.ts'
 import { learningRate } from './schedule.ts'
 import type { TrainingState } from './state.ts'
 import {
-  nllTokens,
+  denominators,
   outcomes,
   prepare,
   stepProgram,
@@ -141,12 +141,8 @@ export async function* train({
       microBatches.map((batch) => Promise.all(batch.map((row) => pairs.get(row)))),
     )
     return batches.flatMap((batch, microBatch) => {
-      const denominators = {
-        nllTokens: batch.reduce((n, p) => n + nllTokens(p, recipe.nll), 0),
-        pairs: batch.length,
-        accumulation: batches.length,
-      }
-      return batch.map((pair) => ({ pair, denominators, microBatch }))
+      const each = denominators(batch, recipe, batches.length)
+      return batch.map((pair, i) => ({ pair, denominators: each[i]!, microBatch }))
     })
   }
 
@@ -163,7 +159,7 @@ export async function* train({
         config,
         batch.map((w) => w.pair),
         batch.map((w) => w.denominators),
-        recipe.nll,
+        nllOf(recipe),
         headRow,
       )
       const outputs = await over.run(prepared.feeds, {

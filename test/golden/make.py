@@ -123,11 +123,17 @@ def micro_batch(directory, pairs, ids, seed, lora=trl_orpo.LORA):
     metrics, grad, length = trl_orpo.micro_batch(run)
     beta = trl_orpo.SETTINGS['beta']
 
-    def plain(nll_over):
+    def plain(nll_over, batch=pairs[:2]):
         run.model.zero_grad()
-        loss, parts = plain_orpo.orpo(run.model, pairs[:2], beta, nll_over)
+        loss, parts = plain_orpo.orpo(run.model, batch, beta, nll_over)
         loss.backward()
         return parts, trl_orpo.gradients(run.model)
+
+    def brief(parts, grad):
+        norm = torch.cat([g.flatten().double() for g in grad.values()]).norm().item()
+        scalars = {key: parts[key] for key in ('loss', 'nll_loss')}
+        odds = {key: parts['per_pair'][key] for key in ('chosen_logps', 'rejected_logps')}
+        return {**scalars, **odds, 'grad_norm': norm}
 
     same, same_grad = plain('prompt and answer')
     for key in ('loss', 'nll_loss'):
@@ -135,6 +141,8 @@ def micro_batch(directory, pairs, ids, seed, lora=trl_orpo.LORA):
         assert error < 1e-6, f'{key}: plain code says {same[key]}, TRL {metrics[key]}'
     check('gradients of the plain code against TRL', same_grad, grad, 1e-5)
     answer, answer_grad = plain('answer')
+    leads = [{'chosen': 0, 'rejected': 1}, {'chosen': 1, 'rejected': 0}]
+    led = [{**pair, 'lead': lead} for pair, lead in zip(pairs, leads)]
     with torch.no_grad():
         logits = run.model(torch.tensor([ids]), use_cache=False).logits[0]
     trl_logits = {side: metrics[f'logits/{side}'] for side in ('chosen', 'rejected')}
@@ -145,6 +153,8 @@ def micro_batch(directory, pairs, ids, seed, lora=trl_orpo.LORA):
         'padded_length': length,
         'metrics': metrics,
         'answer_nll': {'loss': answer['loss'], 'nll_loss': answer['nll_loss']},
+        'sequence_nll': brief(*plain('answer by sequence')),
+        'with_lead': {'leads': leads, **brief(*plain('prompt and answer', led))},
         'per_pair': same['per_pair'],
         'logits_means': {'averaged_over': AVERAGED, 'trl': trl_logits, **same['logits_means']},
     }

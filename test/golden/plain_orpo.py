@@ -14,21 +14,25 @@ def orpo(model, pairs, beta, nll_over):
     """
     Loss and parts for one micro-batch of pairs (Hong et al. 2024, eq. 6). `nll_over` is 'prompt and
     answer' (TRL) or 'answer': the chosen tokens whose mean negative log-probability, over the whole
-    micro-batch, is the NLL.
+    micro-batch, is the NLL; or 'answer by sequence' (LLaMA-Factory): the mean over pairs of each
+    answer's mean. A pair's `lead` says how many first tokens of chosen and rejected are prompt.
     """
     nll, rows, logits = [], [], {'chosen': [], 'rejected': []}
     for pair in pairs:
-        start = len(pair['prompt']) - 1  # the prediction of the answer's first token
+        lead = pair.get('lead', {'chosen': 0, 'rejected': 0})
+        start = len(pair['prompt']) - 1 + lead['chosen']  # the prediction of the answer's first token
+        other = len(pair['prompt']) - 1 + lead['rejected']
         chosen, chosen_logits = token_logps(model, pair['prompt'], pair['chosen'])
         rejected, rejected_logits = token_logps(model, pair['prompt'], pair['rejected'])
         nll.append(chosen if nll_over == 'prompt and answer' else chosen[start:])
-        a, b = chosen[start:].mean(), rejected[start:].mean()
+        a, b = chosen[start:].mean(), rejected[other:].mean()
         log_odds = (a - b) - (torch.log1p(-a.exp()) - torch.log1p(-b.exp()))
         rows.append((a, b, log_odds, chosen, rejected))
         logits['chosen'].append((chosen_logits.detach(), start))
-        logits['rejected'].append((rejected_logits.detach(), start))
+        logits['rejected'].append((rejected_logits.detach(), other))
     ratio = torch.nn.functional.logsigmoid(torch.stack([row[2] for row in rows]))
-    nll_loss = -torch.cat(nll).mean()
+    by_sequence = nll_over == 'answer by sequence'
+    nll_loss = -(torch.stack([row[0] for row in rows]) if by_sequence else torch.cat(nll)).mean()
     loss = nll_loss - beta * ratio.mean()
     per_pair = {
         'chosen_logps': [row[0].item() for row in rows],

@@ -32,6 +32,15 @@ export const absent = (name: CaseName): string | false =>
 type Pair = { prompt: number[]; chosen: number[]; rejected: number[] }
 type Values = Record<string, number>
 
+/** One micro-batch in plain PyTorch: losses, mean log-probabilities by pair, the norm of all gradients. */
+export type Brief = {
+  loss: number
+  nll_loss: number
+  chosen_logps: number[]
+  rejected_logps: number[]
+  grad_norm: number
+}
+
 export type Golden = {
   lora: { r: number; lora_alpha: number; target_modules: LoraSpec['targetModules'] }
   ids: number[]
@@ -40,8 +49,10 @@ export type Golden = {
     pairs: number[]
     beta: number
     metrics: Values
-    /** Of the first three cases only. */
+    /** Of the first three cases only, as the next two. */
     answer_nll?: { loss: number; nll_loss: number }
+    sequence_nll?: Brief
+    with_lead?: Brief & { leads: { chosen: number; rejected: number }[] }
     per_pair: {
       chosen_logps: number[]
       rejected_logps: number[]

@@ -13,7 +13,7 @@ const seed = 505
 
 /** Rows 5 and 10: one that loses tokens of its prompt and of an answer, and one that fits. */
 const rows = [5, 10]
-const lengths = { maxLength: 256, maxPromptLength: 128 }
+const recipe = { dialect: 'ODDSMITH', maxLength: 256, maxPromptLength: 128 } as const
 
 export const loraSpec = LoraSpec.parse({ r: 16, alpha: 32 })
 
@@ -26,7 +26,7 @@ export const evaluations = [
 export async function realPairs(model: string): Promise<Pair[]> {
   const file = await openRows(shared('data/preference-chatml/dpo_en_demo.chatml.jsonl'))
   try {
-    const pairs = new Pairs(file, await openText(model), lengths)
+    const pairs = new Pairs(file, await openText(model), recipe)
     return await Promise.all(rows.map((row) => pairs.get(row)))
   } finally {
     await file.close()

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import { tokenizePair, truncate } from '#gpu-runtime/data/pair.ts'
+import { tokenizePair } from '#gpu-runtime/data/pair.ts'
+import { keepEnds } from '#gpu-runtime/data/truncate.ts'
 import { toPreference } from '#gpu-runtime/data/preference.ts'
 import { openRows } from '#gpu-runtime/data/rows.ts'
 import { openText, type Text } from '#gpu-runtime/text/text.ts'
@@ -29,7 +30,7 @@ const letters: Text = {
       .map(({ role, content }) => `${role[0]}${content}${role === 'user' ? '|' : '.\n'}`)
       .join('') + (addGenerationPrompt ? 'a' : ''),
 }
-const long = { maxLength: 100, maxPromptLength: 50 }
+const long = { dialect: 'ODDSMITH', maxLength: 100, maxPromptLength: 50 } as const
 const row = (prompt: string, chosen: string, rejected: string) =>
   toPreference({ prompt, chosen, rejected }, 5)
 const spell = (ids: readonly number[]) => letters.decode(ids, { skipSpecial: false })
@@ -104,27 +105,24 @@ const ends = { bosId: B, eosId: E }
 
 test('the worked example of the doc comment', () => {
   const ids = { prompt: [B, 1, 2, 3, 4, 5], chosen: [6, 7, 8, 9, E], rejected: [6, E] }
-  assert.deepEqual(truncate(ends, ids, { maxLength: 8, maxPromptLength: 4 }), {
+  assert.deepEqual(keepEnds(ids, { maxLength: 8, maxPromptLength: 4 }, ends), {
     prompt: [B, 3, 4, 5],
     chosen: [6, 7, 8, E],
     rejected: [6, E],
-    cut: { prompt: 2, chosen: 1, rejected: 0 },
   })
 })
 
 test('a pair that fits is left alone, however long its prompt is', () => {
   const ids = { prompt: [B, 1, 2, 3, 4, 5], chosen: [6, E], rejected: [7, E] }
-  const { cut, ...kept } = truncate(ends, ids, { maxLength: 8, maxPromptLength: 4 })
-  assert.deepEqual(kept, ids)
-  assert.deepEqual(cut, { prompt: 0, chosen: 0, rejected: 0 })
+  assert.deepEqual(keepEnds(ids, { maxLength: 8, maxPromptLength: 4 }, ends), ids)
 })
 
 test('ChatML’s line break after the end of turn stays with it', () => {
   const ids = { prompt: [B, 1], chosen: [2, 3, 4, 5, 6, E, 10], rejected: [2, E, 10] }
-  assert.deepEqual(truncate(ends, ids, { maxLength: 6, maxPromptLength: 2 }).chosen, [2, 3, E, 10])
+  assert.deepEqual(keepEnds(ids, { maxLength: 6, maxPromptLength: 2 }, ends).chosen, [2, 3, E, 10])
 })
 
-test('whatever the lengths: nothing is empty, nothing is too long, ends survive, and what was cut is counted', () => {
+test('whatever the lengths: nothing is empty, nothing is too long, and ends survive', () => {
   const list = (n: number, last: number[]) => [
     ...Array.from({ length: n }, (_, i) => i + 1),
     ...last,
@@ -140,19 +138,18 @@ test('whatever the lengths: nothing is empty, nothing is too long, ends survive,
                 chosen: list(c, tail),
                 rejected: list(r, tail),
               }
-              const { cut, ...kept } = truncate(ends, ids, { maxLength, maxPromptLength })
+              const kept = keepEnds(ids, { maxLength, maxPromptLength }, ends)
               const room = maxLength - kept.prompt.length
-              for (const side of ['prompt', 'chosen', 'rejected'] as const) {
+              for (const side of ['prompt', 'chosen', 'rejected'] as const)
                 assert.ok(kept[side].length > 0)
-                assert.equal(kept[side].length + cut[side], ids[side].length)
-              }
               assert.ok(kept.chosen.length <= room && kept.rejected.length <= room)
-              if (cut.prompt > 0) assert.ok(kept.prompt.length <= maxPromptLength)
+              if (kept.prompt.length < ids.prompt.length)
+                assert.ok(kept.prompt.length <= maxPromptLength)
               if (kept.prompt.length > 1) assert.equal(kept.prompt[0], B)
               assert.equal(kept.chosen[0], 1)
               if (room > tail.length)
                 assert.deepEqual(kept.chosen.slice(kept.chosen.length - tail.length), tail)
-              if (cut.chosen > 0)
+              if (kept.chosen.length < ids.chosen.length)
                 assert.equal(kept.chosen.length, room, 'no token is cut that would have fitted')
             }
 })
@@ -171,6 +168,7 @@ test('the ids of a real model and real rows are TRL’s', async (t) => {
   assert.equal(reference.pairs.rows.length, 202) // of 300: those that fit into 1024 tokens
   for (const [row, prompt, chosen, rejected, sha256] of reference.pairs.rows) {
     const pair = tokenizePair(text, toPreference(await rows.read(row), row), {
+      dialect: 'ODDSMITH',
       maxLength: 1024,
       maxPromptLength: 512,
     })

@@ -78,8 +78,17 @@ const layouts: [name: string, row: object, prompt: Message[]][] = [
 ]
 for (const [name, row, prompt] of layouts)
   test(`the prompt is found once in ${name}`, () => {
-    assert.deepEqual(toPreference(row, 3), { row: 3, prompt, chosen: [x], rejected: [y] })
+    const { given: _, ...preference } = toPreference(row, 3)
+    assert.deepEqual(preference, { row: 3, prompt, chosen: [x], rejected: [y] })
   })
+
+test('the columns stay at hand as the row has them', () => {
+  const { given } = toPreference({ prompt: 'one', chosen: [u1, x], rejected: [u1, y] }, 3)
+  assert.deepEqual(given, { prompt: 'one', chosen: [u1, x], rejected: [u1, y] })
+  const text = { prompt: 'one', chosen: 'one\ngood', rejected: 'one\nbad' }
+  assert.deepEqual(toPreference(text, 3).given, text)
+  assert.equal(toPreference({ chosen: [u1, x], rejected: [u1, y] }, 3).given.prompt, null)
+})
 
 test('an answer that happens to begin like the prompt is not cut', () => {
   const { chosen } = toPreference({ prompt: 'Hi', chosen: 'Hi there', rejected: 'Hi!' }, 0)

@@ -8,7 +8,15 @@ import { lora, key, sites } from '#gpu-runtime/lora/lora.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
-import { nllTokens, outcomes, prepare, stepGraph, stepProgram } from '#gpu-runtime/training/step.ts'
+import {
+  denominators,
+  nllTokens,
+  outcomes,
+  prepare,
+  stepGraph,
+  stepProgram,
+} from '#gpu-runtime/training/step.ts'
+import { nllOf } from '#schema/spec.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
 import { assertClose } from '../closeness.ts'
 import {
@@ -109,6 +117,76 @@ function nlls(name: CaseName) {
     : (['PROMPT_AND_CHOSEN', 'CHOSEN'] as const)
 }
 
+for (const [what, dialect, pick] of [
+  [
+    'likelihood as a mean over rows, as LLaMA-Factory has it',
+    'LLAMA_FACTORY',
+    ({ orpo }: Golden) => orpo.sequence_nll!,
+  ],
+  [
+    'answers of which one side has a prompt token of its own, as TRL’s merge rule leaves them',
+    'TRL_1',
+    ({ orpo }: Golden) => orpo.with_lead!,
+  ],
+] as const) {
+  for (const name of cases.filter((c) => !c.startsWith('families/'))) {
+    test(
+      `${name}: ${what}: loss and gradient equal PyTorch's`,
+      { skip: absent(name) },
+      async () => {
+        const golden = readJson(name)
+        const checkpoint = await openCheckpoint(modelOf(name))
+        await engine.write(
+          'trainables',
+          await flatAdapter(checkpoint, golden, await readTensors(name)),
+        )
+        const graph = stepGraph(checkpoint, loraOf(golden), golden.orpo.beta, 'ATTENTION')
+        const session = await engine.open(graph)
+        await engine.write('gradient', new Float32Array(graph.parameters))
+        const pairs = golden.orpo.pairs.map((row): Pair => ({
+          ...asPair(golden.pairs[row]!, row),
+          ...(dialect === 'TRL_1' ? { lead: golden.orpo.with_lead!.leads[row]! } : {}),
+        }))
+        const recipe = { dialect, nll: null }
+        const prepared = prepare(
+          checkpoint.config,
+          pairs,
+          denominators(pairs, recipe, 1),
+          nllOf(recipe),
+          await meanHeadRow(checkpoint),
+        )
+        const outputs = await session.run(prepared.feeds, {
+          resident: { trainables: 'trainables' },
+          accumulate: { gradient: 'gradient' },
+        })
+        const expected = pick(golden)
+        const scalar = (output: string) => outputs[output]!.data[0]!
+        assertClose(
+          [scalar('loss'), scalar('nll')],
+          [expected.loss, expected.nll_loss],
+          { rtol: 1e-5 },
+          'loss, nll',
+        )
+        assertClose(outputs.chosen!.data, expected.chosen_logps, { rtol: 1e-5 }, 'logps/chosen')
+        assertClose(
+          outputs.rejected!.data,
+          expected.rejected_logps,
+          { rtol: 1e-5 },
+          'logps/rejected',
+        )
+        const gradient = await engine.read('gradient')
+        assertClose(
+          [Math.sqrt(gradient.reduce((s, g) => s + g * g, 0))],
+          [expected.grad_norm],
+          { rtol: 1e-4 },
+          'grad_norm',
+        )
+        await session.release()
+      },
+    )
+  }
+}
+
 async function compareStep(
   name: CaseName,
   recompute: 'NONE' | 'ATTENTION' | 'LAYER',
@@ -123,7 +201,7 @@ async function compareStep(
   const graph = stepGraph(checkpoint, loraOf(golden), orpo.beta, recompute)
   const session = await engine.open(graph)
   const pairs = orpo.pairs.map((row) => asPair(golden.pairs[row]!, row))
-  const denominators = {
+  const each = {
     nllTokens: pairs.reduce((n, p) => n + nllTokens(p, nll), 0),
     pairs: pairs.length,
     accumulation: 1,
@@ -143,7 +221,7 @@ async function compareStep(
       const prepared = prepare(
         checkpoint.config,
         batch,
-        batch.map(() => denominators),
+        batch.map(() => each),
         nll,
         await meanHeadRow(checkpoint),
       )
