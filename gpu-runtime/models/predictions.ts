@@ -28,7 +28,7 @@ import type { Layout } from './forest.ts'
 export type Target = { readonly source: number; readonly token: number }
 
 /** Rows of one chunk of the vocabulary projection at most. */
-const chunkRows = 512
+const chunkRows = 256
 
 /** log p of each target, in the order that `place` returns: [R·S + A, 1]. */
 export function logProbabilities({ hidden, head }: Forward): Tensor {
