@@ -1,6 +1,6 @@
 /** LoRA (Hu et al. 2021): y = x Wᵀ + s (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
 import type { LoraSpec } from '#schema/spec.ts'
-import { add, cast, keep, matmul, trainable } from '../tensor/ops.ts'
+import { add, cast, concat, keep, matmul, split, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/decoder.ts'
@@ -48,6 +48,21 @@ export type Lora = {
   readonly trainables: readonly Tensor[]
 }
 
+/** Linears of one input: their A's are applied as one matrix. */
+const siblings: readonly (readonly string[])[] = [
+  ['q_proj', 'k_proj', 'v_proj'],
+  ['gate_proj', 'up_proj'],
+]
+
+/** The linears of a block that read what the one at `path` reads, itself included. */
+function readingWith(path: string): string[] {
+  const at = path.lastIndexOf('.') + 1
+  const name = path.slice(at)
+  return (siblings.find((group) => group.includes(name)) ?? [name]).map(
+    (n) => path.slice(0, at) + n,
+  )
+}
+
 /** Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. */
 export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
   const matrices = new Map(
@@ -59,6 +74,24 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
       },
     ]),
   )
+  /** x Aᵀ by path, for each x. */
+  const lows = new WeakMap<Tensor, Map<string, Tensor>>()
+  const lowOf = (path: string, x: Tensor): Tensor => {
+    const known = lows.get(x)?.get(path)
+    if (known) return known
+    const paths = readingWith(path).filter((p) => matrices.has(p))
+    const a = concat(
+      paths.map((p) => cast(matrices.get(p)!.a, 'compute')),
+      0,
+    )
+    const low = split(
+      matmul(x, a, { transB: true }),
+      1,
+      paths.map(() => spec.r),
+    ).map(keep)
+    lows.set(x, new Map(paths.map((p, i) => [p, low[i]!])))
+    return lowOf(path, x)
+  }
   return {
     parts: {
       ...frozen,
@@ -66,7 +99,7 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
         const base = frozen.linear(path, x, out)
         const found = matrices.get(path)
         if (!found) return base
-        const low = keep(matmul(x, cast(found.a, 'compute'), { transB: true })) // [N, r]
+        const low = lowOf(path, x) // [N, r]
         return add(
           base,
           matmul(low, cast(found.b, 'compute'), { transB: true, scale: scaleOf(spec) }),
