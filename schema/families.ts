@@ -4,6 +4,10 @@ export const families = {
   llama: { title: 'Llama' },
   mistral: { title: 'Mistral' },
   qwen2: { title: 'Qwen2' },
+  qwen3: { title: 'Qwen3' },
+  smollm3: { title: 'SmolLM3' },
+  olmo2: { title: 'OLMo 2' },
+  granite: { title: 'Granite' },
 } as const satisfies Record<string, { readonly title: string }>
 
 export type Family = keyof typeof families

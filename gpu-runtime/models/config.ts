@@ -59,8 +59,8 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
   const maxPositions = read.count('max_position_embeddings', otherwise.maxPositions)
 
   return {
-    ...plain(layers),
-    ...row.read(read, layers),
+    ...plain({ layers, headDim }),
+    ...row.read(read, { layers, headDim }),
     layers,
     hidden,
     heads,

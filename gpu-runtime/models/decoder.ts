@@ -3,10 +3,24 @@
  * says how (families.ts).
  */
 import type { Linear } from '#schema/spec.ts'
-import { add, call, keep, matmul, mul, rmsNorm, rope, rows, silu, weight } from '../tensor/ops.ts'
+import { mulDims } from '../tensor/dim.ts'
+import {
+  add,
+  call,
+  keep,
+  matmul,
+  mul,
+  reshape,
+  rmsNorm,
+  rope,
+  rows,
+  silu,
+  weight,
+} from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from './config.ts'
 import { attend } from './attention.ts'
+import { normNames } from './families.ts'
 import { causalMasks, type Stream } from './forest.ts'
 
 /**
@@ -38,18 +52,17 @@ export type Forward = {
  * `call`, so the backward pass may recompute it.
  */
 export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Forward {
-  const { layers, hidden, vocabulary, normEpsilon, tiedHead, windows } = config
+  const { layers, hidden, vocabulary, tiedHead, windows, embeddingScale, logitScale } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
-  let x = rows(embedding, stream.ids) // [N, hidden]
+  let x = scaled(rows(embedding, stream.ids), embeddingScale) // [N, hidden]
   const masks = new Map(windows.map((window) => [window, causalMasks(stream, window)]))
   for (let i = 0; i < layers; i++) {
-    const path = `model.layers.${i}`
-    x = call(path, [x, ...masks.get(windows[i]!)!], (y, ...given) => [
-      layer(config, stream, parts, path, y!, given),
+    x = call(`model.layers.${i}`, [x, ...masks.get(windows[i]!)!], (y, ...given) => [
+      layer(config, stream, parts, i, y!, given),
     ])[0]!
   }
   return {
-    hidden: rmsNorm(x, parts.parameter('model.norm.weight', [hidden]), normEpsilon),
+    hidden: scaled(norm(config, parts, 'model.norm', x), logitScale),
     head: tiedHead ? embedding : parts.parameter('lm_head.weight', [vocabulary, hidden]),
   }
 }
@@ -58,41 +71,86 @@ function layer(
   config: DecoderConfig,
   stream: Stream,
   parts: Parts,
-  path: string,
+  index: number,
   x: Tensor,
   masks: readonly Tensor[],
 ): Tensor {
-  const { hidden, intermediate, normEpsilon } = config
-  const norm = (name: string, y: Tensor) =>
-    rmsNorm(y, parts.parameter(`${path}.${name}.weight`, [hidden]), normEpsilon)
-  const linear = biased(config, parts, `${path}.mlp`)
-
-  const attended = attention(config, stream, parts, path, norm('input_layernorm', x), masks)
+  const path = `model.layers.${index}`
+  const names = normNames[config.norms]
+  /** What a block adds to the residual stream. */
+  const added = (
+    [before, after]: readonly [string | null, string | null],
+    block: (y: Tensor) => Tensor,
+    y: Tensor,
+  ) => {
+    const out = block(before ? norm(config, parts, `${path}.${before}`, y) : y)
+    return scaled(
+      after ? norm(config, parts, `${path}.${after}`, keep(out)) : out,
+      config.residualScale,
+    )
+  }
+  const attended = added(
+    names.attention,
+    (y) => attention(config, stream, parts, index, y, masks),
+    x,
+  )
   const middle = keep(add(x, attended))
+  return add(
+    middle,
+    added(names.mlp, (y) => mlp(config, parts, `${path}.mlp`, y), middle),
+  )
+}
 
-  const n = norm('post_attention_layernorm', middle)
-  const gate = keep(linear('gate_proj', n, intermediate))
-  const up = keep(linear('up_proj', n, intermediate))
-  return add(middle, linear('down_proj', mul(silu(gate), up), hidden))
+function mlp(config: DecoderConfig, parts: Parts, path: string, x: Tensor): Tensor {
+  const { hidden, intermediate } = config
+  const linear = biased(config, parts, path)
+  const gate = keep(linear('gate_proj', x, intermediate))
+  const up = keep(linear('up_proj', x, intermediate))
+  return linear('down_proj', mul(silu(gate), up), hidden)
 }
 
 function attention(
   config: DecoderConfig,
   stream: Stream,
   parts: Parts,
-  path: string,
+  index: number,
   x: Tensor,
   masks: readonly Tensor[],
 ): Tensor {
-  const { heads, kvHeads, headDim, hidden } = config
+  const { heads, kvHeads, headDim, hidden, queryKeyNorm, turns, attentionScale } = config
+  const path = `model.layers.${index}.self_attn`
+  const linear = biased(config, parts, path)
   const { cos, sin } = stream
-  const linear = biased(config, parts, `${path}.self_attn`)
-  const q = rope(linear('q_proj', x, heads * headDim), cos, sin, heads)
-  const k = rope(linear('k_proj', x, kvHeads * headDim), cos, sin, kvHeads)
+  const placed = (name: 'q' | 'k', count: number) => {
+    const y = linear(`${name}_proj`, x, count * headDim)
+    const normed =
+      queryKeyNorm === 'none'
+        ? y
+        : norm(config, parts, `${path}.${name}_norm`, keep(y), queryKeyNorm === 'head' ? count : 1)
+    return turns[index] ? rope(normed, cos, sin, count) : normed
+  }
+  const q = placed('q', heads) // [N, heads·D]
+  const k = placed('k', kvHeads)
   const v = linear('v_proj', x, kvHeads * headDim)
-  const merged = attend({ heads, kvHeads, headDim, scale: headDim ** -0.5 }, stream, q, k, v, masks)
+  const merged = attend({ heads, kvHeads, headDim, scale: attentionScale }, stream, q, k, v, masks)
   return linear('o_proj', merged, hidden)
 }
+
+/** x [N, width], normed as `groups` rows of equal width by the weight at a path, [width / groups]. */
+function norm(
+  { normEpsilon }: DecoderConfig,
+  { parameter }: Parts,
+  path: string,
+  x: Tensor,
+  groups = 1,
+): Tensor {
+  const width = (x.shape[1] as number) / groups
+  const normed = (y: Tensor) => rmsNorm(y, parameter(`${path}.weight`, [width]), normEpsilon)
+  if (groups === 1) return normed(x)
+  return reshape(normed(reshape(x, [mulDims(x.shape[0]!, groups), width])), x.shape)
+}
+
+const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor))
 
 /** The linears of a block, with a bias where the configuration has one. */
 const biased =

@@ -10,14 +10,37 @@ import type { Fields } from './fields.ts'
 export type Differences = {
   /** How many positions each layer sees, its own and those before it; null for all. */
   readonly windows: readonly (number | null)[]
+  /** Does a layer turn its queries and keys by their positions? */
+  readonly turns: readonly boolean[]
   /** Which linears have a bias. */
   readonly biases: readonly Linear[]
+  /** Queries and keys are normed before they are turned: each head by itself, or all heads together. */
+  readonly queryKeyNorm: 'none' | 'head' | 'whole'
+  /** Where a layer norms: what goes into attention and MLP, or what comes out and is added to the residual stream. */
+  readonly norms: keyof typeof normNames
+  /** Scores are q · k times this. */
+  readonly attentionScale: number
+  /** Factors of embeddings, of what attention and MLP add to the residual stream, and of logits. */
+  readonly embeddingScale: number
+  readonly residualScale: number
+  readonly logitScale: number
 }
+
+/** Names of a layer's norms [before, after] attention and MLP; null where there is none. */
+export const normNames = {
+  before: { attention: ['input_layernorm', null], mlp: ['post_attention_layernorm', null] },
+  after: {
+    attention: [null, 'post_attention_layernorm'],
+    mlp: [null, 'post_feedforward_layernorm'],
+  },
+} as const
+
+type Size = { readonly layers: number; readonly headDim: number }
 
 type Row = {
   /** What an absent field means, where it is not what it means to Llama. */
   readonly absent?: Partial<typeof absent>
-  readonly read: (read: Fields, layers: number) => Partial<Differences>
+  readonly read: (read: Fields, size: Size) => Partial<Differences>
 }
 
 /** Llama's. `kvHeads` null: as many as heads; `headDim` null: hidden size / heads. */
@@ -31,44 +54,102 @@ export const absent = {
 }
 
 /** Llama's. */
-export const plain = (layers: number): Differences => ({
+export const plain = ({ layers, headDim }: Size): Differences => ({
   windows: Array.from({ length: layers }, () => null),
+  turns: Array.from({ length: layers }, () => true),
   biases: [],
+  queryKeyNorm: 'none',
+  norms: 'before',
+  attentionScale: headDim ** -0.5,
+  embeddingScale: 1,
+  residualScale: 1,
+  logitScale: 1,
 })
 
 export const rows: { readonly [F in Family]: Row } = {
-  llama: { read: (read) => ({ biases: [...attentionBiases(read), ...mlpBiases(read)] }) },
+  llama: { read: (read) => ({ biases: biases(read) }) },
   mistral: {
     absent: { kvHeads: 8, maxPositions: 131_072 },
-    read(read, layers) {
+    read(read, { layers }) {
       const window = read.countOrNull('sliding_window', 4096)
       return { windows: Array.from({ length: layers }, () => window) }
     },
   },
   qwen2: {
     absent: { kvHeads: 32, maxPositions: 32_768 },
-    read: (read, layers) => ({
+    read: (read, size) => ({
       biases: ['q_proj', 'k_proj', 'v_proj'],
-      windows: lateWindows(read, layers),
+      windows: lateWindows(read, size),
+    }),
+  },
+  qwen3: {
+    absent: { kvHeads: 32, headDim: 128, maxPositions: 32_768 },
+    read: (read, size) => ({
+      biases: biases(read, ['attention_bias']),
+      queryKeyNorm: 'head',
+      windows: lateWindows(read, size),
+    }),
+  },
+  smollm3: {
+    absent: { kvHeads: 4, maxPositions: 32_768, theta: 2e6, tiedHead: true },
+    read(read, { layers }) {
+      const interval = read.count('no_rope_layer_interval', 4)
+      const turns =
+        read.ofLayers('no_rope_layers', layers, [0, 1])?.map(Boolean) ??
+        Array.from({ length: layers }, (_, i) => (i + 1) % interval !== 0)
+      const windows = windowsOf(read, usedWindow(read, null), layers, (i) => !turns[i])
+      return { biases: biases(read), turns, windows }
+    },
+  },
+  olmo2: {
+    absent: { normEpsilon: 1e-5 },
+    read: (read) => ({
+      biases: biases(read, ['attention_bias']),
+      queryKeyNorm: 'whole',
+      norms: 'after',
+    }),
+  },
+  granite: {
+    read: (read) => ({
+      biases: biases(read),
+      attentionScale: read.positive('attention_multiplier', 1),
+      embeddingScale: read.positive('embedding_multiplier', 1),
+      residualScale: read.positive('residual_multiplier', 1),
+      logitScale: 1 / read.positive('logits_scaling', 1),
     }),
   },
 }
 
-const attentionBiases = (read: Fields): Linear[] =>
-  read.flag('attention_bias', false) ? ['q_proj', 'k_proj', 'v_proj', 'o_proj'] : []
-const mlpBiases = (read: Fields): Linear[] =>
-  read.flag('mlp_bias', false) ? ['gate_proj', 'up_proj', 'down_proj'] : []
+const biased = {
+  attention_bias: ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
+  mlp_bias: ['gate_proj', 'up_proj', 'down_proj'],
+} as const satisfies Record<string, readonly Linear[]>
 
-const kinds = ['full_attention', 'sliding_attention'] as const
+/** The linears that have a bias by those of the two fields that the family reads. */
+const biases = (
+  read: Fields,
+  flags: readonly (keyof typeof biased)[] = ['attention_bias', 'mlp_bias'],
+): Linear[] => flags.flatMap((flag) => (read.flag(flag, false) ? biased[flag] : []))
 
-/** Qwen's: where windows are used at all, layers from `max_window_layers` on have one, or those that `layer_types` says. */
-function lateWindows(read: Fields, layers: number): (number | null)[] {
-  const window = read.flag('use_sliding_window', false)
-    ? read.countOrNull('sliding_window', 4096)
-    : null
+/** Qwen's: layers from `max_window_layers` on. */
+function lateWindows(read: Fields, { layers }: Size): (number | null)[] {
   const first = read.count('max_window_layers', 28)
-  const types =
-    read.ofLayers('layer_types', layers, window === null ? kinds.slice(0, 1) : kinds) ??
-    Array.from({ length: layers }, (_, i) => (i >= first ? 'sliding_attention' : 'full_attention'))
-  return types.map((type) => (type === 'sliding_attention' ? window : null))
+  return windowsOf(read, usedWindow(read, 4096), layers, (i) => i >= first)
+}
+
+const usedWindow = (read: Fields, absent: number | null): number | null =>
+  read.flag('use_sliding_window', false) ? read.countOrNull('sliding_window', absent) : null
+
+/** `window` on the layers that `layer_types` says, or else on those that the family's rule says. */
+function windowsOf(
+  read: Fields,
+  window: number | null,
+  layers: number,
+  rule: (layer: number) => boolean,
+): (number | null)[] {
+  const kinds = ['full_attention', 'sliding_attention'] as const
+  const said = read.ofLayers('layer_types', layers, window === null ? kinds.slice(0, 1) : kinds)
+  return Array.from({ length: layers }, (_, i) =>
+    (said ? said[i] === 'sliding_attention' : rule(i)) ? window : null,
+  )
 }

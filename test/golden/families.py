@@ -59,6 +59,29 @@ FAMILIES = {
         'max_window_layers': 1,
         'tie_word_embeddings': True,
     },
+    'qwen3': {'rope_theta': 1000000.0, 'attention_bias': True, 'tie_word_embeddings': False},
+    'smollm3': {
+        'rope_theta': 50000.0,
+        'num_hidden_layers': 3,
+        'no_rope_layers': [1, 0, 1],
+        'use_sliding_window': True,
+        'sliding_window': 5,
+        'layer_types': ['full_attention', 'full_attention', 'sliding_attention'],
+        'attention_bias': True,
+        'mlp_bias': True,
+        'tie_word_embeddings': True,
+    },
+    'olmo2': {'rope_theta': 500000.0, 'attention_bias': True, 'tie_word_embeddings': False},
+    'granite': {
+        'rope_theta': 10000.0,
+        'attention_bias': True,
+        'mlp_bias': True,
+        'attention_multiplier': 0.5,
+        'embedding_multiplier': 3.0,
+        'residual_multiplier': 0.6,
+        'logits_scaling': 0.7,
+        'tie_word_embeddings': True,
+    },
 }
 
 

@@ -35,7 +35,14 @@ test('absent fields have the defaults of transformers, and head_dim is derived',
     bosId: null,
     eosIds: [],
     windows: [null, null],
+    turns: [true, true],
     biases: [],
+    queryKeyNorm: 'none',
+    norms: 'before',
+    attentionScale: 0.25,
+    embeddingScale: 1,
+    residualScale: 1,
+    logitScale: 1,
   })
 })
 
@@ -84,6 +91,47 @@ test('ids of BOS and EOS are read as a number, a list, or null', () => {
   assert.deepEqual(ids({ bos_token_id: null, eos_token_id: [7, 8] }), [null, [7, 8]])
 })
 
+// As the configuration classes of transformers 5.24 fill them in.
+const sliding = { use_sliding_window: true, sliding_window: 7 }
+const windows: [fields: object, expected: (number | null)[]][] = [
+  [{ model_type: 'llama', sliding_window: 7 }, [null, null]],
+  [{ model_type: 'mistral', num_key_value_heads: 2 }, [4096, 4096]],
+  [{ model_type: 'mistral', num_key_value_heads: 2, sliding_window: null }, [null, null]],
+  [{ model_type: 'qwen2', num_key_value_heads: 2, sliding_window: 7 }, [null, null]],
+  [{ model_type: 'qwen2', num_key_value_heads: 2, ...sliding }, [null, null]],
+  [{ model_type: 'qwen3', num_key_value_heads: 2, ...sliding, max_window_layers: 1 }, [null, 7]],
+  [
+    {
+      model_type: 'qwen2',
+      num_key_value_heads: 2,
+      ...sliding,
+      layer_types: ['sliding_attention', 'full_attention'],
+    },
+    [7, null],
+  ],
+  [{ model_type: 'smollm3', ...sliding, no_rope_layer_interval: 2 }, [null, 7]],
+]
+for (const [fields, expected] of windows)
+  test(`windows are ${JSON.stringify(expected)} for ${JSON.stringify(fields)}`, () => {
+    assert.deepEqual(parseConfig({ ...least, ...fields }, '').windows, expected)
+  })
+
+test('every fourth layer of a SmolLM3 turns nothing, unless it says otherwise', () => {
+  const turns = (fields: object) =>
+    parseConfig({ ...least, model_type: 'smollm3', num_hidden_layers: 5, ...fields }, '').turns
+  assert.deepEqual(turns({}), [true, true, true, false, true])
+  assert.deepEqual(turns({ no_rope_layers: [0, 1, 1, 0, 0] }), [false, true, true, false, false])
+})
+
+test('an absent number of key heads is that of the family, null as many as heads', () => {
+  const kvHeads = (fields: object) =>
+    parseConfig({ ...least, num_attention_heads: 16, ...fields }, '').kvHeads
+  assert.equal(kvHeads({ model_type: 'mistral' }), 8)
+  assert.equal(kvHeads({ model_type: 'mistral', num_key_value_heads: null }), 16)
+  assert.equal(kvHeads({ model_type: 'smollm3' }), 4)
+  assert.equal(kvHeads({ model_type: 'olmo2' }), 16)
+})
+
 for (const [name, { config, inverse }] of Object.entries(frequencies))
   test(`inverse frequencies equal those of transformers: ${name}`, () => {
     // float32 there: theta ** x and the blend are each rounded
@@ -129,6 +177,26 @@ const refused: [fields: object | null, message: RegExp][] = [
   [
     { rope_scaling: { ...llama3, low_freq_factor: 4 } },
     /high_freq_factor 4 is not above low_freq_factor 4/,
+  ],
+  [
+    {
+      model_type: 'qwen3',
+      num_key_value_heads: 4,
+      layer_types: ['full_attention', 'chunked_attention'],
+    },
+    /layer_types is \["full_attention","chunked_attention"\], expected 2 of "full_attention", one a layer/,
+  ],
+  [
+    { model_type: 'smollm3', no_rope_layers: [1] },
+    /no_rope_layers is \[1\], expected 2 of 0 or 1, one a layer/,
+  ],
+  [
+    { model_type: 'mistral', num_key_value_heads: 2, sliding_window: -1 },
+    /sliding_window is -1, expected a positive integer or null/,
+  ],
+  [
+    { rope_parameters: { full_attention: { rope_theta: 1e4 } } },
+    /rope_parameters: has full_attention, expected the same settings for all layers/,
   ],
   [{ eos_token_id: [2, 'x'] }, /eos_token_id is \[2,"x"\], expected a token id or a list of them/],
 ]

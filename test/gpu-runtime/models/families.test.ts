@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import type { Family } from '#schema/families.ts'
+import { linears, type Linear } from '#schema/spec.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import type { DecoderConfig } from '#gpu-runtime/models/config.ts'
 import { decoder, frozen } from '#gpu-runtime/models/decoder.ts'
@@ -14,22 +15,37 @@ import { modelOf, readJson, readTensors } from '../golden.ts'
 const engine = new Engine(1)
 after(() => engine.close())
 
-/** Each family's configuration with one of its differences left out. */
-const without: {
-  readonly [F in Family]: readonly ((c: DecoderConfig) => Partial<DecoderConfig>)[]
-} = {
-  llama: [
-    (c) => ({ rope: { ...c.rope, scaling: null } }),
-    ...(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const).map(
-      (name) => (c: DecoderConfig) => ({ biases: c.biases.filter((b) => b !== name) }),
+type Change = (c: DecoderConfig) => Partial<DecoderConfig>
+const noWindows: Change = (c) => ({ windows: c.windows.map(() => null) })
+const unbiased = (names: readonly Linear[]): Change[] =>
+  names.map(
+    (name) => (c) => (
+      assert.ok(c.biases.includes(name)),
+      { biases: c.biases.filter((b) => b !== name) }
     ),
+  )
+const attention = linears.slice(0, 4)
+
+/** Each family's configuration with one of its differences left out. */
+const without: { readonly [F in Family]: readonly Change[] } = {
+  llama: [(c) => ({ rope: { ...c.rope, scaling: null } }), ...unbiased(linears)],
+  mistral: [noWindows],
+  qwen2: [noWindows, ...unbiased(['q_proj', 'k_proj', 'v_proj'])],
+  qwen3: [() => ({ queryKeyNorm: 'none' }), ...unbiased(attention)],
+  smollm3: [
+    noWindows,
+    (c) => ({ turns: c.turns.map(() => true) }),
+    (c) => ({ turns: c.turns.map(() => false) }),
+    ...unbiased(linears),
   ],
-  mistral: [(c) => ({ windows: c.windows.map(() => null) })],
-  qwen2: [
-    (c) => ({ windows: c.windows.map(() => null) }),
-    ...(['q_proj', 'k_proj', 'v_proj'] as const).map((name) => (c: DecoderConfig) => ({
-      biases: c.biases.filter((b) => b !== name),
-    })),
+  // Without other norms it has no input_layernorm that could stand in their place.
+  olmo2: [() => ({ queryKeyNorm: 'none' }), ...unbiased(attention)],
+  granite: [
+    (c) => ({ attentionScale: c.headDim ** -0.5 }),
+    () => ({ embeddingScale: 1 }),
+    () => ({ residualScale: 1 }),
+    () => ({ logitScale: 1 }),
+    ...unbiased(linears),
   ],
 }
 
