@@ -14,6 +14,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 import random_llama
 import trl_orpo
 
+# Of make.py's micro-batch.
+KEPT = ['pairs', 'beta', 'pad_id', 'padded_length', 'metrics', 'per_pair', 'logits_means']
+
 QKVO = ['q_proj', 'k_proj', 'v_proj', 'o_proj']
 MLP = ['gate_proj', 'up_proj', 'down_proj']
 
@@ -113,7 +116,7 @@ def family(name, fields, seed):
     with torch.no_grad():
         logits = trl_orpo.load(directory)(torch.tensor([ids]), use_cache=False).logits[0]
     orpo, tensors = make.micro_batch(directory, pairs, ids, seed, lora)
-    kept = {key: value for key, value in tensors.items() if 'answer_nll' not in key}
+    kept = {key: value for key, value in tensors.items() if not key.startswith('grad_')}
     content = {
         'made': make.made(seed),
         'model': f'test/golden/{case}',
@@ -121,7 +124,7 @@ def family(name, fields, seed):
         'lora': lora,
         'ids': ids,
         'pairs': pairs,
-        'orpo': {key: value for key, value in orpo.items() if key != 'answer_nll'},
+        'orpo': {key: orpo[key] for key in KEPT},
     }
     make.write(case, content)
     make.write_tensors(case, seed, {'logits': logits, **kept})

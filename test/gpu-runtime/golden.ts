@@ -13,12 +13,11 @@ export const shared = resolve(
 )
 
 export type CaseName = 'tiny' | 'tiny-llama3' | 'stories260K' | `families/${Family}`
-export const cases: readonly CaseName[] = [
-  'tiny',
-  'tiny-llama3',
-  'stories260K',
-  ...(Object.keys(families) as Family[]).map((family) => `families/${family}` as const),
-]
+export const cases = ['tiny', 'tiny-llama3', 'stories260K'] as const
+/** Of `training`, `choices` and the losses of `orpo` they have `metrics` only. */
+export const familyCases = (Object.keys(families) as Family[]).map(
+  (family) => `families/${family}` as const,
+)
 
 export const modelOf = (name: CaseName): string =>
   name === 'stories260K' ? join(shared, 'data/stories260K/hf-derived') : join(golden, name)
@@ -49,7 +48,6 @@ export type Golden = {
     pairs: number[]
     beta: number
     metrics: Values
-    /** Of the first three cases only, as the next two. */
     answer_nll?: { loss: number; nll_loss: number }
     sequence_nll?: Brief
     with_lead?: Brief & { leads: { chosen: number; rejected: number }[] }

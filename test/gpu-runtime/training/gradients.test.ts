@@ -22,6 +22,7 @@ import { assertClose } from '../closeness.ts'
 import {
   absent,
   cases,
+  familyCases,
   loraOf,
   modelOf,
   readJson,
@@ -56,7 +57,7 @@ const asPair = (
   row: number,
 ): Pair => ({ row, ...p, cut: { prompt: 0, chosen: 0, rejected: 0 } })
 
-for (const name of cases) {
+for (const name of [...cases, ...familyCases]) {
   test(
     `${name}: logits of base and adapter equal transformers' and PEFT's`,
     { skip: absent(name) },
@@ -129,7 +130,7 @@ for (const [what, dialect, pick] of [
     ({ orpo }: Golden) => orpo.with_lead!,
   ],
 ] as const) {
-  for (const name of cases.filter((c) => !c.startsWith('families/'))) {
+  for (const name of cases) {
     test(
       `${name}: ${what}: loss and gradient equal PyTorch's`,
       { skip: absent(name) },
