@@ -21,6 +21,7 @@ import {
   encodeValues,
   type Attribute,
   type ElementType,
+  type Graph,
   type Initializer,
   type Node,
   type ValueInfo,
@@ -41,6 +42,8 @@ export type Program = {
 /** An ONNX model and what has to be known to feed it. Weights are not in `model`: it points into their files. */
 export type Emitted = {
   readonly model: Uint8Array
+  /** What `model` is the bytes of. */
+  readonly graph: Graph
   readonly inputs: ReadonlyMap<
     string,
     { readonly shape: Shape; readonly dtype: 'float32' | 'int64' }
@@ -50,7 +53,6 @@ export type Emitted = {
   readonly outputs: readonly string[]
   /** Length of the flat vector of trainables. */
   readonly parameters: number
-  readonly nodes: number
 }
 
 /** What `compute` may stand for: the first is the CPU provider's only one. */
@@ -270,6 +272,9 @@ export function emit(
   const trainables = program.trainables ?? []
   const sizes = trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
   const parameters = sizes.reduce((a, b) => a + b, 0)
+  // The flat vector is taken apart and put together in rows: CUDA's Split and Concat upload a table of 8 bytes for each index
+  // along their axis, which for single values would be more than the values.
+  const width = sizes.reduce(commonDivisor, 0)
   const packed = new Map<Tensor, string[]>()
   if (trainables.length > 0) {
     inputs.set('trainables', { shape: [parameters], dtype: 'float32' })
@@ -282,7 +287,15 @@ export function emit(
     const pieces =
       trainables.length === 1
         ? ['trainables']
-        : start.op('Split', ['trainables', start.integers(sizes)], { axis: 0 }, trainables.length)
+        : start.op(
+            'Split',
+            [
+              start.op('Reshape', ['trainables', start.shape([-1, width])])[0]!,
+              start.integers(sizes.map((n) => n / width)),
+            ],
+            { axis: 0 },
+            trainables.length,
+          )
     trainables.forEach((t, i) =>
       packed.set(t, start.op('Reshape', [pieces[i]!, start.shape(t.shape)])),
     )
@@ -307,11 +320,12 @@ export function emit(
       ([name]) =>
         writer(main, 'gradients', ranks.get(name!) ?? 0, 'gradient').op('Reshape', [
           name!,
-          constant([-1], [1], 'int64'),
+          constant([-1, width], [2], 'int64'),
         ])[0]!,
     )
-    const [all] = writer(main, 'end', 1, 'gradient').op('Concat', flat, { axis: 0 })
-    finish('gradient', all!, 'float32')
+    const end = writer(main, 'end', 1, 'gradient')
+    const all = end.op('Concat', flat, { axis: 0 })
+    finish('gradient', end.op('Reshape', [all[0]!, end.integers([-1])])[0]!, 'float32')
   }
 
   nodes.sort((a, b) => a.section - b.section || a.rank - b.rank)
@@ -319,23 +333,25 @@ export function emit(
     ...[...inputs].map(([name, { shape, dtype }]) => info(name, dtype, shape)),
     ...[...shapes].map(([name, dims]) => info(name, 'int64', [dims.length])),
   ]
-  const model = encodeModel({
+  const graph: Graph = {
     name: 'oddsmith',
     node: nodes.map((n) => n.node),
     initializer: [...initializers.values()],
     input: declared,
     output: outputs,
     valueInfo: [...valueInfo.values()],
-  })
+  }
   return {
-    model,
+    model: encodeModel(graph),
+    graph,
     inputs,
     shapes,
     outputs: outputs.map((o) => o.name),
     parameters,
-    nodes: nodes.length,
   }
 }
+
+const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b))
 
 function open(
   roots: readonly Tensor[],

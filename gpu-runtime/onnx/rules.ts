@@ -2,7 +2,14 @@
 import type { Attributes, Op, Tensor } from '../tensor/tensor.ts'
 import { size } from '../tensor/dim.ts'
 import type { Writer } from './emit.ts'
-import { elementTypes, type Attribute, type ElementType, type Graph, type Node } from './proto.ts'
+import {
+  elementTypes,
+  encodeValues,
+  type Attribute,
+  type ElementType,
+  type Graph,
+  type Node,
+} from './proto.ts'
 
 type Rule<O extends Op> = (x: Tensor<O>, w: Writer) => string[]
 
@@ -125,8 +132,6 @@ export const rules: {
     const [h, e] = x.inputs
     const table = w.name(e!)
     const mean = w.uses(x, 1)
-    const zero = w.integers([0])
-    const one = w.integers([1])
     const type = w.elementType(h!.dtype)
     const narrow = type !== 'float32'
     const cast = (from: string, to: string, as: ElementType): Node => ({
@@ -135,9 +140,18 @@ export const rules: {
       output: [to],
       attribute: [{ name: 'to', type: 2, i: elementTypes[as] }],
     })
+    // The body's own: what it takes from outside is on the card, and would be copied to the host in each run.
+    const [zero, one] = ['zero', 'one']
+    const initializer = [zero, one].map((name, value) => ({
+      name,
+      dims: [1],
+      dataType: elementTypes.int64,
+      rawData: encodeValues([value], 'int64'),
+    }))
     // The loss is float32: logits become it, probabilities go back.
     const body: Graph = {
       name: 'chunk',
+      initializer,
       node: [
         {
           opType: 'FusedMatMul',

@@ -1,0 +1,201 @@
+/**
+ * Every program of the engine on onnxruntime's real CUDA provider and a stub card: sessions refuse nodes without a CUDA kernel, no
+ * copy is added, every kernel takes its operands, cuDNN is never asked for, and a run copies what the design says.
+ */
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import { LoraSpec } from '#schema/spec.ts'
+import type { Pair } from '#gpu-runtime/data/pair.ts'
+import type { ComputeType } from '#gpu-runtime/onnx/emit.ts'
+import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
+import { elementTypes, type ElementType, type Graph, type Node } from '#gpu-runtime/onnx/proto.ts'
+import { absent, cases, modelOf } from '../gpu-runtime/golden.ts'
+import { Card, type CardSettings, type Report } from './card.ts'
+import { noProvider } from './provider.ts'
+
+const card = noProvider ? null : new Card()
+after(() => card?.remove())
+
+/** Compute types, a card that would be given each, and what the backward pass may compute again there. */
+const cards: readonly (readonly [ComputeType, CardSettings, readonly Recompute[]])[] = [
+  ['bfloat16', { capability: 80 }, ['NONE', 'ATTENTION', 'LAYER']],
+  ['float16', { capability: 75 }, ['ATTENTION']],
+  ['float32', { capability: 90 }, ['ATTENTION']],
+]
+
+const lora = LoraSpec.parse({ r: 4, alpha: 8 })
+
+// Lengths differ, so that no Concat has parts of equal length.
+const cut = { prompt: 0, chosen: 0, rejected: 0 }
+const pairs: Pair[] = [
+  { row: 0, prompt: [1, 2, 3, 4, 5], chosen: [6, 7, 8], rejected: [9, 10], cut },
+  { row: 1, prompt: [11, 12, 13], chosen: [14], rejected: [15, 16, 17], cut },
+]
+const requests = [
+  {
+    context: [1, 2, 3, 4, 5],
+    choices: [
+      [6, 7, 8],
+      [9, 10],
+    ],
+    scored: [3, 1],
+  },
+  { context: [11, 12], choices: [[13], [14, 15]], scored: [1, 2] },
+]
+
+for (const name of cases) {
+  const skip = noProvider || absent(name)
+  const model = modelOf(name)
+  for (const [compute, settings, recomputes] of cards) {
+    for (const recompute of recomputes)
+      test(
+        `${name}: a training step in ${compute} (recompute ${recompute}) is the card's alone`,
+        { skip },
+        async () => {
+          const argument = { model, compute, lora, recompute, pairs }
+          allOnCard(await card!.run('step', argument, settings))
+        },
+      )
+    for (const adapter of [null, lora])
+      test(
+        `${name}: scoring ${adapter ? 'an adapter' : 'the base model'} in ${compute} is the card's alone`,
+        { skip },
+        async () => {
+          const argument = { model, compute, lora: adapter, requests }
+          allOnCard(await card!.run('score', argument, settings))
+        },
+      )
+  }
+}
+
+test('the optimizer runs on the host and leaves the card alone', { skip: noProvider }, async () => {
+  const { error, sessions, phases, devicePeak } = await card!.run('optimizer', { parameters: 1000 })
+  assert.equal(error, null)
+  assert.deepEqual(
+    sessions.map((nodes) => Object.keys(nodes)),
+    [['CPUExecutionProvider']],
+  )
+  assert.equal(devicePeak, 0)
+  for (const { toDevice, toHost } of phases) assert.deepEqual([...toDevice, ...toHost], [])
+})
+
+function allOnCard({ error, sessions, memcpy, phases }: Report): void {
+  assert.equal(error, null)
+  assert.deepEqual(
+    sessions.map((nodes) => Object.keys(nodes)),
+    [['CUDAExecutionProvider']],
+  )
+  assert.deepEqual(memcpy, [])
+  const runs = phases.filter(({ mark }) => mark === 'run')
+  assert.equal(runs.length, 2)
+  for (const { design, toDevice, toHost } of runs) {
+    const { inputs, outputs, tables, products } = design!
+    const ascending = (xs: readonly number[]) => xs.toSorted((a, b) => a - b)
+    assert.deepEqual(ascending(toDevice.slice(0, inputs.length)), ascending(inputs))
+    const uploaded = toDevice.slice(inputs.length)
+    const more = uploaded.length - 4 * tables
+    assert.ok(more >= 0 && more <= 3 * products && more % 3 === 0, `${more} more than the tables`)
+    // 8 bytes for a row of the stream or of the trainables; for each trainable it would be twice the trainables.
+    const largest = Math.max(...uploaded, 0)
+    assert.ok(largest < 2 * Math.max(...inputs), `the largest table has ${largest} bytes`)
+    assert.equal(toHost.length, outputs)
+  }
+}
+
+// What must fail or be seen, so that the above means something.
+
+const declared = (name: string, type: ElementType) => ({
+  name,
+  type: { tensorType: { elemType: elementTypes[type] } },
+})
+const graphOf = (node: readonly Node[], output: readonly [string, ElementType]): Graph => ({
+  name: 'control',
+  node,
+  input: [declared('x', 'float32')],
+  output: [declared(...output)],
+})
+const cast = (from: string, to: string, type: ElementType): Node => ({
+  opType: 'Cast',
+  name: to,
+  input: [from],
+  output: [to],
+  attribute: [{ name: 'to', type: 2, i: elementTypes[type] }],
+})
+const shift = [{ name: 'direction', type: 3, s: Buffer.from('LEFT') } as const]
+const shapes = { x: [4] }
+
+/** Graphs that a card must not take: [what, graph, the operator at fault]. */
+const refused: readonly (readonly [string, Graph, string])[] = [
+  [
+    'Unique, which has no CUDA kernel',
+    graphOf([{ opType: 'Unique', input: ['x'], output: ['y'] }], ['y', 'float32']),
+    'Unique',
+  ],
+  [
+    'BitShift, which has no CUDA kernel',
+    graphOf(
+      [
+        cast('x', 'bits', 'uint8'),
+        { opType: 'BitShift', input: ['bits', 'bits'], output: ['y'], attribute: shift },
+      ],
+      ['y', 'uint8'],
+    ),
+    'BitShift',
+  ],
+  [
+    'Equal, whose CUDA kernels know no bfloat16',
+    graphOf(
+      [
+        cast('x', 'narrow', 'bfloat16'),
+        { opType: 'Equal', name: 'Equal', input: ['narrow', 'narrow'], output: ['same'] },
+        cast('same', 'y', 'float32'),
+      ],
+      ['y', 'float32'],
+    ),
+    'Equal',
+  ],
+]
+for (const [what, graph, operator] of refused)
+  test(`control: a session on a card refuses ${what}`, { skip: noProvider }, async () => {
+    const { error, noKernel } = await card!.run('graph', { graph, shapes })
+    assert.match(error ?? 'no error', /assigned to the default CPU EP|Provider type for/)
+    assert.ok(noKernel.includes(operator), `without a kernel: ${noKernel}`)
+  })
+
+test(
+  'control: a shape computed on the card is seen as a hidden copy',
+  { skip: noProvider },
+  async () => {
+    const graph = graphOf(
+      [cast('x', 'shape', 'int64'), { opType: 'Reshape', input: ['x', 'shape'], output: ['y'] }],
+      ['y', 'float32'],
+    )
+    const { sessions, memcpy, phases } = await card!.run('graph', { graph, shapes })
+    assert.deepEqual(Object.keys(sessions[0]!), ['CUDAExecutionProvider'])
+    assert.equal(memcpy.length, 1)
+    assert.deepEqual(phases.find(({ mark }) => mark === 'run')!.toHost, [32])
+  },
+)
+
+test('control: an operator that wants cuDNN says so', { skip: noProvider }, async () => {
+  const graph = graphOf([{ opType: 'ReduceMax', input: ['x'], output: ['y'] }], ['y', 'float32'])
+  const { error } = await card!.run('graph', { graph, shapes })
+  assert.match(error ?? 'no error', /cuDNN/)
+})
+
+test(
+  'control: a card that is too small refuses the step',
+  { skip: noProvider || absent('tiny') },
+  async () => {
+    const argument = {
+      model: modelOf('tiny'),
+      compute: 'bfloat16',
+      lora,
+      recompute: 'LAYER',
+      pairs,
+    } as const
+    const { error, devicePeak } = await card!.run('step', argument, { memory: 300_000 })
+    assert.match(error ?? 'no error', /out of memory|Failed to allocate memory|Available memory/)
+    assert.ok(devicePeak <= 300_000)
+  },
+)
