@@ -9,7 +9,7 @@ import { openRows } from './data/rows.ts'
 import { FormatError } from './error.ts'
 import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
 import { openScorer } from './inference/score.ts'
-import { lora, parameterCount } from './lora/lora.ts'
+import { lora, sizesOf } from './lora/lora.ts'
 import { adapterFiles, loadAdapter, saveAdapter } from './lora/peft.ts'
 import { openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
@@ -99,12 +99,12 @@ async function trainAdapter(
   bench: Bench,
 ): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
   const { client, report, signal, checkpoint, text, engine, scratch } = bench
-  const parameters = parameterCount(lora(checkpoint.config, spec.lora).trainables)
   let resume: TrainingState | null = null
   if (job.checkpoint) {
     const path = join(scratch, 'resume.safetensors')
     await client.download(job.checkpoint, path)
-    resume = await loadState(path, parameters)
+    const sizes = sizesOf(lora(checkpoint.config, spec.lora).trainables)
+    resume = await loadState(path, sizes, spec.recipe)
   }
   started(report, engine, resume?.step ?? null)
   const { path, sha256 } = spec.dataset

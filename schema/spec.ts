@@ -66,6 +66,8 @@ export const Recipe = z
     beta: z.number().nonnegative().default(0.1),
     /** What the NLL term covers; null for what the dialect does. Only ODDSMITH leaves the choice. */
     nll: z.enum(nllCoverages).nullable().default(null),
+    /** Moments in float32 or, for a quarter of the memory, in 8 bits as bitsandbytes has them. Paged is the same thing here. */
+    optimizer: z.enum(['ADAMW', 'ADAMW_8BIT', 'PAGED_ADAMW_8BIT']).default('ADAMW'),
     learningRate: z.number().positive().default(8e-6),
     schedule: Schedule.default('LINEAR'),
     scheduleOptions: ScheduleOptions.prefault({}),

@@ -49,6 +49,21 @@ Tokens are those of ODDSMITH, by the model's own chat template, not by LLaMA-Fac
   } satisfies Record<DialectName, object>,
 })
 
+const Optimizer = builder.enumType('Optimizer', {
+  description: 'What turns gradients into steps.',
+  values: {
+    ADAMW: { description: "AdamW with moments in float32, as torch's." },
+    ADAMW_8BIT: {
+      description:
+        "AdamW with moments in 8 bits, as bitsandbytes' AdamW8bit: a quarter of the memory.",
+    },
+    PAGED_ADAMW_8BIT: {
+      description:
+        'The same as ADAMW_8BIT. Paging lets moments move to host memory when a card is full; here they are small, those of an adapter only, and always in host memory.',
+    },
+  } satisfies Record<Recipe['optimizer'], object>,
+})
+
 const Schedule = builder.enumType('Schedule', {
   description:
     'How the learning rate goes on after the warmup: the schedules of transformers whose rate depends on the step alone. Those that follow the loss (reduce_lr_on_plateau, greedy) are not among them.',
@@ -107,6 +122,7 @@ const recipeText = {
   dialect: 'Whose ORPO this is.',
   beta: "The weight of the odds ratio term (the paper's lambda).",
   nll: 'What the likelihood term covers; only ODDSMITH leaves the choice.',
+  optimizer: 'What turns gradients into steps.',
   learningRate: 'The peak learning rate.',
   schedule: 'How the learning rate goes on after the warmup.',
   scheduleOptions: 'What shapes the schedule; each schedule takes its own.',
@@ -191,6 +207,7 @@ export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
     dialect: t.expose('dialect', { type: Dialect, description: recipeText.dialect }),
     beta: t.exposeFloat('beta', { description: recipeText.beta }),
     nll: t.field({ type: Nll, description: recipeText.nll, resolve: nllOf }),
+    optimizer: t.expose('optimizer', { type: Optimizer, description: recipeText.optimizer }),
     learningRate: t.exposeFloat('learningRate', { description: recipeText.learningRate }),
     schedule: t.expose('schedule', { type: Schedule, description: recipeText.schedule }),
     scheduleOptions: t.expose('scheduleOptions', {
@@ -273,6 +290,7 @@ export const RecipeInput = builder.inputType('RecipeInput', {
     dialect: t.field({ type: Dialect, description: ofRecipe('dialect') }),
     beta: t.float({ description: ofRecipe('beta') }),
     nll: t.field({ type: Nll, description: `${recipeText.nll} Default: what the dialect does.` }),
+    optimizer: t.field({ type: Optimizer, description: ofRecipe('optimizer') }),
     learningRate: t.float({ description: ofRecipe('learningRate') }),
     schedule: t.field({ type: Schedule, description: ofRecipe('schedule') }),
     scheduleOptions: t.field({

@@ -22,6 +22,7 @@ export function specFacts(spec: RunSpec): Html {
         'Learning rate',
         `${brief(recipe.learningRate)}, ${recipe.schedule.toLowerCase().replaceAll('_', ' ')}, ${recipe.warmupRatio === null ? plural(recipe.warmupSteps, 'warmup step') : `warmup over ${recipe.warmupRatio} of the run`}`,
       ],
+      ['Optimizer', recipe.optimizer.toLowerCase().replaceAll('_', ' ')],
       ['Batch', `${recipe.batchSize} × ${recipe.accumulation}`],
       [
         'Length',

@@ -110,9 +110,9 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
   }
 }
 
-/** Elements of all matrices: the length of the flat vector. */
-export const parameterCount = (trainables: readonly Tensor[]): number =>
-  trainables.reduce((n, t) => n + t.shape.reduce<number>((a, d) => a * (d as number), 1), 0)
+/** Values of each trainable; together they are the length of the flat vector. */
+export const sizesOf = (trainables: readonly Tensor[]): number[] =>
+  trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
 
 /** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
 export function initial(

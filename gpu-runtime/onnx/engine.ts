@@ -3,9 +3,9 @@ import { Worker } from 'node:worker_threads'
 import { evaluate, type Bindings } from '../tensor/dim.ts'
 import type { ComputeType, Emitted } from './emit.ts'
 import { integers, type Feed, type Feeds } from '../tensor/feed.ts'
-import type { Outputs, Request, RunOptions } from './worker.ts'
+import type { Kernel, Outputs, Request, RunOptions, Vector } from './worker.ts'
 
-export type { Outputs, RunOptions }
+export type { Outputs, RunOptions, Vector }
 
 /** One opened graph. */
 export type Session = {
@@ -105,13 +105,22 @@ export class Engine {
   }
 
   /** Create or replace a vector; `data` moves to the engine and must not be used afterwards. */
-  write(vector: string, data: Float32Array<ArrayBuffer>): Promise<void> {
+  write(vector: string, data: Vector): Promise<void> {
     return this.#call({ type: 'write', vector, data }, [data.buffer])
   }
 
-  /** A copy, as of all that was asked before; rejects when there is no such vector. */
-  read(vector: string): Promise<Float32Array<ArrayBuffer>> {
+  /** A copy, as of all that was asked before, of the kind that was written; rejects when there is no such vector. */
+  read<V extends Vector = Float32Array<ArrayBuffer>>(vector: string): Promise<V> {
     return this.#call({ type: 'read', vector })
+  }
+
+  /** Call a module's kernel in the thread on vectors, by their names: for what ONNX has no operator for. */
+  apply<K extends Kernel>(
+    module: URL,
+    vectors: { readonly [N in keyof Parameters<K>[0]]: string },
+    args: Parameters<K>[1],
+  ): Promise<ReturnType<K>> {
+    return this.#call({ type: 'apply', module: module.href, vectors, args })
   }
 
   /** After what was asked before it. */

@@ -16,6 +16,12 @@ export type RunOptions = {
   readonly accumulate?: Readonly<Record<string, string>>
 }
 
+/** What lives in the thread by a name. */
+export type Vector = Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
+
+/** A step of plain arithmetic on vectors, in place: the default export of a module. Arguments and result are copied. */
+export type Kernel = (vectors: never, args: never) => unknown
+
 /** Messages to the thread, each answered once. `session` is a number that the caller picks. */
 export type Request =
   | {
@@ -33,8 +39,14 @@ export type Request =
       readonly feeds: Feeds
       readonly options: RunOptions
     }
+  | {
+      readonly type: 'apply'
+      readonly module: string
+      readonly vectors: Readonly<Record<string, string>>
+      readonly args: unknown
+    }
   | { readonly type: 'release'; readonly session: number }
-  | { readonly type: 'write'; readonly vector: string; readonly data: Float32Array }
+  | { readonly type: 'write'; readonly vector: string; readonly data: Vector }
   | { readonly type: 'read'; readonly vector: string }
   | { readonly type: 'close' }
 
@@ -44,12 +56,19 @@ export type Outputs = Readonly<
 >
 
 const sessions = new Map<number, ort.InferenceSession>()
-const vectors = new Map<string, Float32Array>()
+const vectors = new Map<string, Vector>()
 
-function vector(name: string): Float32Array {
+function vector(name: string): Vector {
   const found = vectors.get(name)
   if (!found) throw new Error(`internal: no vector "${name}" in the engine`)
   return found
+}
+
+/** One that a graph can take. */
+function floats(name: string): Float32Array {
+  const found = vector(name)
+  if (found instanceof Float32Array) return found
+  throw new Error(`internal: the vector "${name}" holds bytes, expected float32`)
 }
 
 const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): ort.Tensor =>
@@ -101,13 +120,13 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           ([name, { data, shape }]) => [name, tensor(data, shape)] as const,
         ),
         ...Object.entries(resident).map(
-          ([name, v]) => [name, tensor(vector(v), [vector(v).length])] as const,
+          ([name, v]) => [name, tensor(floats(v), [floats(v).length])] as const,
         ),
       ])
       const fetches = Object.fromEntries(
         session.outputNames.map((name) => [
           name,
-          name in into ? tensor(vector(into[name]!), [vector(into[name]!).length]) : null,
+          name in into ? tensor(floats(into[name]!), [floats(into[name]!).length]) : null,
         ]),
       )
       const outputs = await session.run(feeds, fetches)
@@ -116,13 +135,21 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
         const data = out.data as Float32Array
         if (name in into) continue
         if (name in accumulate) {
-          const sum = vector(accumulate[name]!)
+          const sum = floats(accumulate[name]!)
           for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!
         } else {
           value[name] = { data, shape: out.dims }
         }
       }
       return { value, transfer: [] }
+    }
+    case 'apply': {
+      const { default: kernel } = (await import(request.module)) as { default: Kernel }
+      const given = Object.entries(request.vectors).map(([name, v]) => [name, vector(v)] as const)
+      return {
+        value: kernel(Object.fromEntries(given) as never, request.args as never),
+        transfer: [],
+      }
     }
     case 'release':
       // Writes the profile, if one was asked for.

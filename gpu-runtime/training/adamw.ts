@@ -19,6 +19,7 @@ import {
   where,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import type { Layout } from './moments.ts'
 
 export type AdamWSettings = {
   readonly beta1: number
@@ -30,6 +31,12 @@ export type AdamWSettings = {
 
 /** What transformers' Trainer uses. */
 export const adamDefaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+
+/** The moments of AdamW, float32 both. */
+export function layout32bit(sizes: readonly number[]): Layout {
+  const length = sizes.reduce((a, b) => a + b, 0)
+  return { m: { dtype: 'F32', length }, v: { dtype: 'F32', length } }
+}
 
 /**
  * Σ g² of a vector of n values: [1]. In blocks of about √n, since onnxruntime adds one float32 after the other: in one go, the

@@ -4,6 +4,7 @@ import { layout, stream } from '../models/forest.ts'
 import { decoder, type Parts } from '../models/decoder.ts'
 import { logProbabilities, place, predictionCount } from '../models/predictions.ts'
 import type { DecoderConfig } from '../models/config.ts'
+import { sizesOf } from '../lora/lora.ts'
 import { emit, type Emitted } from '../onnx/emit.ts'
 import type { Engine } from '../onnx/engine.ts'
 import { floats } from '../tensor/feed.ts'
@@ -21,7 +22,7 @@ import {
   trainable,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { AdamW, adamDefaults } from './adamw.ts'
+import { openOptimizer } from './optimizer.ts'
 import { learningRate } from './schedule.ts'
 
 export type NamedTensor = {
@@ -91,22 +92,12 @@ export async function* pretrain({
 }: Pretraining): AsyncGenerator<{ step: number; loss: number }, NamedTensor[]> {
   const { emitted, trainables } = program(config)
   const session = await engine.open(emitted)
-  const optimizer = await AdamW.open(
-    engine,
-    {
-      ...adamDefaults,
-      beta2: 0.99,
-      weightDecay: recipe.weightDecay,
-      maxGradNorm: recipe.maxGradNorm,
-    },
-    emitted.parameters,
-  )
+  const betas = { beta1: 0.9, beta2: 0.99 }
+  const optimizer = await openOptimizer(engine, recipe, sizesOf(trainables), null, betas)
   const initial = trainables.map((t) => start(t as Tensor<'trainable'>, deviation, seed))
   const flat = new Float32Array(emitted.parameters)
   initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
   await engine.write('trainables', flat)
-  await engine.write('m', new Float32Array(emitted.parameters))
-  await engine.write('v', new Float32Array(emitted.parameters))
   for (let step = 1; step <= steps; step++) {
     const sequences = batch(step)
     const placed = layout(

@@ -1,48 +1,68 @@
 /** A training checkpoint: adapter, moments and the number of steps done, in one safetensors file. */
 import { z } from 'zod'
+import type { Recipe } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
-import { readHeader, readTensor, writeSafetensors } from '../files/safetensors.ts'
+import { readBytes, readHeader, writeSafetensors } from '../files/safetensors.ts'
+import type { Vector } from '../onnx/engine.ts'
 import type { Window } from './metrics.ts'
+import type { Layout, Moments } from './moments.ts'
+import { layoutOf } from './optimizer.ts'
 
 export type TrainingState = {
   /** Optimizer steps done. The data position and all random numbers follow from it. */
   readonly step: number
   readonly trainables: Float32Array<ArrayBuffer>
-  readonly m: Float32Array<ArrayBuffer>
-  readonly v: Float32Array<ArrayBuffer>
+  /** Of the recipe's optimizer. */
+  readonly moments: Moments
   /** Metrics of steps that are done and not yet logged. */
   readonly window: Window
 }
 
 export function saveState(
   path: string,
-  { step, window, ...vectors }: TrainingState,
+  { step, window, trainables, moments }: TrainingState,
 ): Promise<void> {
-  const tensors = Object.entries(vectors).map(([name, data]) => ({
+  const tensors = Object.entries({ trainables, ...moments }).map(([name, data]) => ({
     name,
-    dtype: 'F32' as const,
+    dtype: data instanceof Uint8Array ? ('U8' as const) : ('F32' as const),
     shape: [data.length],
     data,
   }))
   return writeSafetensors(path, tensors, { step: String(step), window: JSON.stringify(window) })
 }
 
-/** Throws FormatError when the file is no checkpoint of an adapter with `parameters` values. */
-export async function loadState(path: string, parameters: number): Promise<TrainingState> {
+/** Throws FormatError when the file is no checkpoint of trainables of `sizes` values each under the recipe's optimizer. */
+export async function loadState(
+  path: string,
+  sizes: readonly number[],
+  recipe: Pick<Recipe, 'optimizer'>,
+): Promise<TrainingState> {
   const { tensors, metadata } = await readHeader(path)
   const step = Number(metadata.step)
   if (!Number.isInteger(step) || step < 0)
     throw new FormatError(`${path}: not a training checkpoint: step is ${metadata.step}`)
-  const read = async (name: string) => {
+  const read = async (name: string, { dtype, length }: Layout[string]) => {
     const info = tensors.get(name)
-    if (info?.shape[0] !== parameters)
+    if (info?.shape.join() !== String(length) || info.dtype !== dtype)
       throw new FormatError(
-        `${path}: "${name}" has ${info?.shape[0] ?? 'no'} values, expected ${parameters}`,
+        `${path}: "${name}" is ${info ? `${info.dtype} [${info.shape}]` : 'missing'}, expected ${dtype} [${length}]`,
       )
-    return (await readTensor(info)) as Float32Array<ArrayBuffer>
+    const bytes = await readBytes(info)
+    return dtype === 'U8' ? new Uint8Array(bytes) : new Float32Array(bytes)
   }
-  const [trainables, m, v] = [await read('trainables'), await read('m'), await read('v')]
-  return { step, trainables, m, v, window: readWindow(metadata.window, path) }
+  const moments: Record<string, Vector> = {}
+  for (const [name, expected] of Object.entries(layoutOf(recipe, sizes)))
+    moments[name] = await read(name, expected)
+  const trainables = await read('trainables', {
+    dtype: 'F32',
+    length: sizes.reduce((a, b) => a + b, 0),
+  })
+  return {
+    step,
+    trainables: trainables as Float32Array<ArrayBuffer>,
+    moments,
+    window: readWindow(metadata.window, path),
+  }
 }
 
 const WindowShape = z.object({

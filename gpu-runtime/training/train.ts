@@ -3,15 +3,15 @@ import { cpus } from 'node:os'
 import { nllOf, type TrainSpec } from '#schema/spec.ts'
 import { split } from '../data/split.ts'
 import type { Pair } from '../data/pair.ts'
-import { initial } from '../lora/lora.ts'
+import { initial, sizesOf } from '../lora/lora.ts'
 import { meanHeadRow, type Checkpoint } from '../models/checkpoint.ts'
 import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
-import { AdamW, adamDefaults } from './adamw.ts'
 import { byBudget } from '../data/batches.ts'
 import { Mean, microBatchMetrics, notFinite, type Values } from './metrics.ts'
 import { NonFinite } from '../error.ts'
 import { survey, type PairSource } from './pairs.ts'
+import { openOptimizer } from './optimizer.ts'
 import { plan } from './plan.ts'
 import { learningRate } from './schedule.ts'
 import type { TrainingState } from './state.ts'
@@ -121,19 +121,13 @@ export async function* train({
           ),
         )
       : null
-  const optimizer = await AdamW.open(
+  const optimizer = await openOptimizer(
     engine,
-    {
-      ...adamDefaults,
-      weightDecay: recipe.weightDecay,
-      maxGradNorm: recipe.maxGradNorm,
-    },
-    graph.parameters,
+    recipe,
+    sizesOf(program.trainables),
+    resume?.moments,
   )
-  const zeros = () => new Float32Array(graph.parameters)
   await engine.write('trainables', resume ? resume.trainables : initial(config, lora, recipe.seed))
-  await engine.write('m', resume ? resume.m : zeros())
-  await engine.write('v', resume ? resume.v : zeros())
 
   /** Micro-batches of dataset rows as pairs with their denominators. */
   const load = async (microBatches: readonly (readonly number[])[]): Promise<Weighted[]> => {
@@ -192,8 +186,7 @@ export async function* train({
   const state = async (step: number): Promise<TrainingState> => ({
     step,
     trainables: await engine.read('trainables'),
-    m: await engine.read('m'),
-    v: await engine.read('v'),
+    moments: await optimizer.moments(),
     window: mean.window,
   })
 
@@ -206,7 +199,7 @@ export async function* train({
       yield { type: 'state', state: await state(step - 1) }
       return
     }
-    await engine.write('gradient', zeros())
+    await engine.write('gradient', new Float32Array(graph.parameters))
     const batch = steps.microBatches(step).map((b) => b.map((i) => trainRows[i]!))
     const { values, tokens } = await run(await load(batch), session, { gradient: 'gradient' })
     const rate = learningRate(recipe, step, steps.steps)

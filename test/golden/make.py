@@ -1,11 +1,12 @@
 """
-Makes the golden files of the training engine, with PyTorch, transformers, TRL and PEFT.
+Makes the golden files of the training engine, with PyTorch, transformers, TRL, PEFT and bitsandbytes.
 
 Never part of the product, and not run by the tests, which read the committed files. To run it:
 
     python3 -m venv .reference && . .reference/bin/activate
     pip install torch==2.13.0
     pip install transformers==5.24.0 trl==1.16.0 peft==0.21.2 accelerate==1.15.0 datasets==5.2.0
+    pip install bitsandbytes==0.50.2
     python test/golden/make.py
 
 The stories260K case reads $ODDSMITH_SHARED/data/stories260K/hf-derived (default: ../shared, beside
@@ -243,6 +244,9 @@ def main():
     rslora = variants.rslora(HERE / 'tiny', HERE / 'tiny.safetensors', tiny['ids'])
     write('rslora', {'made': made(SEEDS['tiny']), **rslora})
     write('adamw', {'made': made(SEEDS['adamw']), **optimizers.adamw(SEEDS['adamw'])})
+    content, tensors = optimizers.adamw8bit()
+    write('adamw8bit', {'made': made(None), 'bitsandbytes': version('bitsandbytes'), **content})
+    write_tensors('adamw8bit', None, tensors)
     write('schedules', {'made': made(None), **optimizers.schedules()})
 
 

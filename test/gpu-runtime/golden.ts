@@ -12,6 +12,8 @@ export const shared = resolve(
   process.env.ODDSMITH_SHARED ?? '../shared',
 )
 
+export const goldenFile = (name: string): string => join(golden, name)
+
 export type CaseName = 'tiny' | 'tiny-llama3' | 'stories260K' | `families/${Family}`
 export const cases = ['tiny', 'tiny-llama3', 'stories260K'] as const
 /** Of `training`, `choices` and the losses of `orpo` they have `metrics` only. */

@@ -216,7 +216,12 @@ test(
       engine,
       signal: new AbortController().signal,
       pairs: { count: pairs.length, get: async (row) => pairs[row]! },
-      resume: { step: 0, trainables, m: zeros(), v: zeros(), window: { sums: {}, count: 0 } },
+      resume: {
+        step: 0,
+        trainables,
+        moments: { m: zeros(), v: zeros() },
+        window: { sums: {}, count: 0 },
+      },
     }))
       if (event.type === 'metrics') curves.push(event.values)
     assert.ok(

@@ -7,7 +7,7 @@ import test, { after } from 'node:test'
 import type { Recipe, TrainSpec } from '#schema/spec.ts'
 import { scheduleNames, type ScheduleOptions } from '#schema/schedules.ts'
 import { Recipe as RecipeSchema } from '#schema/spec.ts'
-import { key, sites } from '#gpu-runtime/lora/lora.ts'
+import { key, lora, sites, sizesOf } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { AdamW } from '#gpu-runtime/training/adamw.ts'
@@ -77,8 +77,7 @@ async function startOf(name: CaseName, prefix: string): Promise<Float32Array<Arr
 const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
   step: 0,
   trainables: trainables.slice(),
-  m: new Float32Array(trainables.length),
-  v: new Float32Array(trainables.length),
+  moments: { m: new Float32Array(trainables.length), v: new Float32Array(trainables.length) },
   window: { sums: {}, count: 0 },
 })
 
@@ -157,20 +156,40 @@ for (const name of cases) {
   )
 }
 
-for (const logEvery of [1, 3]) {
-  test(`a run that is interrupted and resumed from its file has the curve and, byte for byte, the adapter of one that was not (logging every ${logEvery})`, async () => {
-    const spec = specOf(readJson('tiny'), { logEvery })
-    const start = await startOf('tiny', 'initial.')
-    const whole = await collect('tiny', spec, fresh(start))
-    const first = await collect('tiny', spec, fresh(start), 7)
+/** r = 64, so that some matrices have 8-bit moments and others are too small for them. */
+const eightBits = { optimizer: 'ADAMW_8BIT', r: 64 } as const
+
+for (const { logEvery, optimizer, r } of [
+  { logEvery: 1, optimizer: 'ADAMW', r: 4 },
+  { logEvery: 3, optimizer: 'ADAMW', r: 4 },
+  { logEvery: 1, ...eightBits },
+] as const) {
+  test(`a run that is interrupted and resumed from its file has the curve and, byte for byte, the adapter of one that was not (${optimizer}, logging every ${logEvery})`, async () => {
+    const golden = readJson('tiny')
+    const spec = specOf(golden, { logEvery, optimizer })
+    spec.lora.r = r
+    const { config } = await openCheckpoint(modelOf('tiny'))
+    const sizes = sizesOf(lora(config, spec.lora).trainables)
+    const whole = await collect('tiny', spec, null)
+    const first = await collect('tiny', spec, null, 7)
     const { state } = of(first, 'state').at(-1)!
     assert.equal(state.step, 7)
     assert.equal(of(first, 'trained').length, 0)
+    for (const [name, vector] of Object.entries(state.moments))
+      assert.ok(
+        vector.some((x) => x !== 0),
+        `${name} is in use`,
+      )
 
     const directory = await mkdtemp(join(tmpdir(), 'oddsmith-state-'))
     const file = join(directory, 'checkpoint.safetensors')
     await saveState(file, state)
-    const second = await collect('tiny', spec, await loadState(file, start.length))
+    const second = await collect('tiny', spec, await loadState(file, sizes, spec.recipe))
+    const other = optimizer === 'ADAMW' ? 'ADAMW_8BIT' : 'ADAMW'
+    await assert.rejects(
+      loadState(file, sizes, { optimizer: other }),
+      /"m(.codes)?" is missing, expected (U8|F32) \[/,
+    )
     await rm(directory, { recursive: true })
 
     const values = (events: TrainEvent[]) =>
@@ -183,6 +202,18 @@ for (const logEvery of [1, 3]) {
     assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
   })
 }
+
+test('with 8-bit moments, training goes where it goes with float32 ones', async () => {
+  const losses = async (optimizer: Recipe['optimizer']) => {
+    const spec = specOf(readJson('tiny'), { optimizer })
+    spec.lora.r = eightBits.r
+    return of(await collect('tiny', spec, null), 'metrics').map(({ values }) => values.loss!)
+  }
+  const [wide, narrow] = [await losses('ADAMW'), await losses('ADAMW_8BIT')]
+  assert.ok(wide[0]! - wide.at(-1)! > 0.5, `${wide}`)
+  assert.notDeepEqual(narrow, wide)
+  assertClose(narrow, wide, { rtol: 0.02 }, 'losses of twenty steps')
+})
 
 test('a loss that leaves the numbers ends training and says which term did, at which step', async () => {
   const golden = readJson('tiny')
