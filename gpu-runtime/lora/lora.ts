@@ -110,7 +110,11 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
   }
 }
 
-/** Values of each trainable; together they are the length of the flat vector. */
+/** Elements of all matrices: the length of the flat vector. */
+export const parameterCount = (trainables: readonly Tensor[]): number =>
+  sizesOf(trainables).reduce((a, b) => a + b, 0)
+
+/** Elements of each. */
 export const sizesOf = (trainables: readonly Tensor[]): number[] =>
   trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
 
