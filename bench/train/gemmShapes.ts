@@ -18,7 +18,7 @@ export type Gemm = {
 export const flopsOf = ({ batch, rows, inner, columns }: Gemm): number =>
   2 * batch.reduce((a, b) => a * b, 1) * rows * inner * columns
 
-/** Rows of one projection onto the vocabulary. */
+/** Rows of one projection onto the vocabulary: more do not make it faster. */
 const chunkRows = 512
 
 /** Products for a pair of average lengths; their `needed` add up to what `neededFlops` says of it. */

@@ -11,6 +11,7 @@ import { saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { median, noFigures } from './figures.ts'
 import {
+  linearsOf,
   neededFlops,
   streamLength,
   sumFlops,
@@ -20,7 +21,7 @@ import {
 } from './flops.ts'
 import type { Round } from './gemm.ts'
 import type { Memory } from './memory.ts'
-import { readOptions, usage, type Options } from './options.ts'
+import { parts, readOptions, usage, type Options } from './options.ts'
 import type { Step } from './ours.ts'
 import { Peer } from './peer.ts'
 import { readProfile, type Share } from './profile.ts'
@@ -231,7 +232,10 @@ class Benchmark {
     await ours.end()
     const files = (await readdir(this.#scratch)).filter((name) => name.startsWith('profile-1'))
     const { lora } = trainSpec({ ...this.#options, recompute: 'ATTENTION', maxSteps: null })
-    const profile = await readProfile(join(this.#scratch, files[0]!), lora.r)
+    const profile = await readProfile(join(this.#scratch, files[0]!), {
+      rank: lora.r,
+      linears: linearsOf(this.#config),
+    })
     const lines = (shares: readonly Share[]) =>
       shares.map((s) => [
         s.name,
@@ -306,9 +310,10 @@ async function main(): Promise<number> {
     say(`${cpus()[0]?.model}, ${options.threads} threads; ${options.model}`)
     if (options.python === null) say('without TRL: no Python with it at hand, or not wanted')
     const benchmark = await Benchmark.prepare(options, scratch)
+    // Sides that are gone reject what waits for them, so what was written is removed.
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void benchmark.end())
     try {
-      for (const part of ['fp32', 'bf16', 'layer', 'profile'] as const)
-        if (options.only.has(part)) await benchmark[part]()
+      for (const part of parts) if (options.only.has(part)) await benchmark[part]()
     } finally {
       await benchmark.end()
     }

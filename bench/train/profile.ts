@@ -1,5 +1,6 @@
 /** Where a step's time goes: onnxruntime's profile of the step's graph, by kind of work and by op type. */
 import { readFile } from 'node:fs/promises'
+import type { Linear } from './flops.ts'
 
 /** An event of onnxruntime's profile file (Chrome's trace format); times in microseconds. */
 export type ProfileEvent = {
@@ -45,15 +46,24 @@ const layout = new Set(
 )
 const loops = new Set(['Scan', 'Loop', 'If'])
 
-/** By op type and shapes. A product with a side of the adapter's rank is LoRA's; values of rank 4 and more are attention's. */
-function kindOf({ args }: ProfileEvent, rank: number): Kind {
+/** What tells products apart: LoRA's rank, and the frozen linears. */
+export type Adapted = { readonly rank: number; readonly linears: readonly Linear[] }
+
+/**
+ * By op type and shapes. Values of four and more dims are attention's. A product with a frozen weight is the base's, any other with a
+ * side of LoRA's rank, or of up to three ranks side by side, is LoRA's.
+ */
+function kindOf({ args }: ProfileEvent, { rank, linears }: Adapted): Kind {
   const op = args?.op_name ?? ''
   const shapes = (args?.input_type_shape ?? []).flatMap((input) => Object.values(input))
   const deep = shapes.some((s) => s.length >= 4)
   if (loops.has(op)) return 'vocabulary'
   if (products.has(op)) {
     if (deep) return 'attention products'
-    return shapes.slice(0, 2).some((s) => s.includes(rank)) ? 'LoRA' : 'base linears'
+    const two = shapes.slice(0, 2)
+    const frozen = linears.some((l) => two.some(([out, from]) => out === l.out && from === l.in))
+    const low = two.some((s) => [1, 2, 3].some((k) => s.includes(k * rank)))
+    return !frozen && low ? 'LoRA' : 'base linears'
   }
   if (layout.has(op)) return 'layout'
   if (op === 'Cast') return 'casts'
@@ -62,9 +72,9 @@ function kindOf({ args }: ProfileEvent, rank: number): Kind {
 
 /**
  * Sums over all runs but the first, which warms up (or over that one when there is no other). What runs inside a loop over the
- * vocabulary counts as vocabulary, and only once. `rank` is LoRA's.
+ * vocabulary counts as vocabulary, and only once.
  */
-export function summarize(events: readonly ProfileEvent[], rank: number): Profile {
+export function summarize(events: readonly ProfileEvent[], adapted: Adapted): Profile {
   const all = events.filter((e) => e.name === 'model_run').sort((a, b) => a.ts - b.ts)
   const runs = all.length > 1 ? all.slice(1) : all
   if (runs.length === 0) throw new Error('the profile has no run of its session')
@@ -99,7 +109,7 @@ export function summarize(events: readonly ProfileEvent[], rank: number): Profil
       }
       close()
       inKernels += node.dur
-      count(byKind, kindOf(node, rank), node.dur)
+      count(byKind, kindOf(node, adapted), node.dur)
       if (loops.has(op)) loop = { event: node, inside: 0 }
       else count(byOp, op, node.dur)
     }
@@ -119,5 +129,5 @@ export function summarize(events: readonly ProfileEvent[], rank: number): Profil
 }
 
 /** The profile in a file of onnxruntime's. */
-export const readProfile = async (file: string, rank: number): Promise<Profile> =>
-  summarize(JSON.parse(await readFile(file, 'utf8')) as ProfileEvent[], rank)
+export const readProfile = async (file: string, adapted: Adapted): Promise<Profile> =>
+  summarize(JSON.parse(await readFile(file, 'utf8')) as ProfileEvent[], adapted)
