@@ -200,10 +200,12 @@ async function follow(client: Client, id: string): Promise<void> {
       display.end()
       say(`${event.status}`)
     } else if (event.type === 'dataset') {
-      const { rows, train, test, cutPairs, cutTokens, steps } = event.body as Record<string, number>
-      say(
-        `${rows} rows: ${train} to train on, ${test} held out; ${cutPairs} pairs cut by ${cutTokens} tokens; ${steps} steps`,
-      )
+      const { rows, train, test, steps } = event.body as Record<string, number>
+      say(`${rows} rows: ${train} to train on, ${test} held out; ${steps} steps`)
+    } else if (event.type === 'cuts') {
+      const { looked, pairs, tokens } = event.body as Record<string, number>
+      display.end()
+      say(`${pairs} of ${looked} pairs cut, by ${tokens} tokens`)
     } else if (event.progress) {
       display.show(event.progress, metrics)
     } else if (event.type === 'log' && event.message && event.body.level !== 'debug') {

@@ -16,7 +16,7 @@ import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
 import { openText, type Text } from './text/text.ts'
-import { Pairs } from './training/pairs.ts'
+import { Pairs, type PairSource } from './training/pairs.ts'
 import { loadState, saveState, type TrainingState } from './training/state.ts'
 import { threadsOf, train } from './training/train.ts'
 
@@ -114,9 +114,10 @@ async function trainAdapter(
     if (rows.count === 0)
       throw new FormatError(`${path}: no rows, expected at least one preference`)
     const tokenized = new Pairs(rows, text, spec.recipe)
-    const pairs = {
+    const pairs: PairSource = {
       count: rows.count,
-      get: (row: number) => inFile(path, () => tokenized.get(row)),
+      get: (row) => inFile(path, () => tokenized.get(row)),
+      check: (row) => inFile(path, () => tokenized.check(row)),
     }
     let stopped = resume?.step ?? 0
     for await (const event of train({ spec, checkpoint, pairs, engine, resume, signal })) {
@@ -127,6 +128,9 @@ async function trainAdapter(
           report.event('phase', { phase: 'TRAIN' })
           break
         }
+        case 'cuts':
+          report.event('cuts', event.cuts)
+          break
         case 'metrics':
           report.event('metrics', { step: event.step, values: event.values })
           break

@@ -91,15 +91,20 @@ const body = {
     level: z.enum(['debug', 'info', 'warn', 'error']),
     message: z.string().max(8192),
   }),
-  /** What became of the dataset's rows. */
+  /** What became of the dataset's rows; the first step has begun. */
   dataset: z.object({
     rows: z.number().int(),
     train: z.number().int(),
     test: z.number().int(),
-    /** Pairs in which something was cut, and tokens cut, over train and test. */
-    cutPairs: z.number().int(),
-    cutTokens: z.number().int(),
     steps: z.number().int(),
+  }),
+  /** What the recipe's lengths cut, known a while after the start. */
+  cuts: z.object({
+    /** Pairs that were tokenized for this: all that training visits, or the first thousand of them. */
+    looked: z.number().int(),
+    /** Pairs of these in which something was cut, and tokens cut. */
+    pairs: z.number().int(),
+    tokens: z.number().int(),
   }),
   /** Values of one optimizer step; null is a value that is not finite, and fails the run. */
   metrics: z.object({ step: z.number().int(), values: z.record(z.string(), real) }),
@@ -148,6 +153,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   event('phase'),
   event('log'),
   event('dataset'),
+  event('cuts'),
   event('metrics'),
   event('progress'),
   event('checkpoint'),

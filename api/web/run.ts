@@ -45,7 +45,7 @@ export async function runPage(
 }
 
 function liveSection(data: RunData): Html {
-  const { run, lines, started } = data
+  const { run, lines, started, cuts } = data
   const retried =
     run.attempt > 1 && html`<li>attempt <b>${run.attempt}</b> of ${run.maxAttempts}</li>`
   return html`<div class="head">
@@ -64,7 +64,7 @@ function liveSection(data: RunData): Html {
         <li>by <b>${run.account.name}</b></li>
         <li>${moment(run.createdAt)}</li>
         ${run.startedAt !== null && html`<li>${run.finishedAt === null ? 'running for' : 'took'} <b>${took(run)}</b></li>`}${retried}
-        ${started !== null && html`<li>${started.device}, ${plural(started.threads, 'thread')}</li>`}
+        ${started !== null && html`<li>${started.device}, ${plural(started.threads, 'thread')}</li>`}${cuts !== null && cuts.pairs > 0 && html`<li>cut to fit: <b>${whole(cuts.pairs)}</b> of ${plural(cuts.looked, 'pair')}</li>`}
       </ul>
       ${progress(data)}
       ${

@@ -24,14 +24,15 @@ export async function readRun(ctx: Pick<Context, 'db'>, id: string) {
     },
   })
   if (run === undefined) return null
-  const [curves, lines, progress, started, dataset] = await Promise.all([
+  const [curves, lines, progress, started, dataset, cuts] = await Promise.all([
     readCurves(ctx.db, id),
     readLog(ctx, id),
     newest(ctx, id, 'progress'),
     newest(ctx, id, 'started'),
     newest(ctx, id, 'dataset'),
+    newest(ctx, id, 'cuts'),
   ])
-  return { run, curves, lines, progress, started, dataset }
+  return { run, curves, lines, progress, started, dataset, cuts }
 }
 
 export type Line = {
@@ -59,7 +60,7 @@ async function readLog(ctx: Pick<Context, 'db'>, runId: string): Promise<Line[]>
 }
 
 /** The newest event of a type that the runtime sent, whose body ingest has checked. */
-async function newest<T extends 'progress' | 'started' | 'dataset'>(
+async function newest<T extends 'progress' | 'started' | 'dataset' | 'cuts'>(
   ctx: Pick<Context, 'db'>,
   runId: string,
   type: T,

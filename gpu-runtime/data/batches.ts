@@ -15,3 +15,24 @@ export function byBudget<T>(items: readonly T[], size: (item: T) => number, budg
   }
   return runs
 }
+
+/** `byBudget` over items that are still to be made; holds one run. */
+export async function* streamByBudget<T>(
+  items: AsyncIterable<T>,
+  size: (item: T) => number,
+  budget: number,
+): AsyncGenerator<T[]> {
+  let run: T[] = []
+  let room = budget
+  for await (const item of items) {
+    const tokens = size(item)
+    if (run.length > 0 && tokens > room) {
+      yield run
+      run = []
+      room = budget
+    }
+    run.push(item)
+    room -= tokens
+  }
+  if (run.length > 0) yield run
+}

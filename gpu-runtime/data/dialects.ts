@@ -7,8 +7,8 @@ import { FormatError } from '../error.ts'
 import type { Text } from '../text/text.ts'
 import type { PairTokens } from './pair.ts'
 import type { Preference } from './preference.ts'
-import { sharedPrompt } from './sharedPrompt.ts'
-import { articleStrings, currentStrings, encodeSides } from './trl.ts'
+import { sharedPrompt, sharedStrings } from './sharedPrompt.ts'
+import { articleStrings, currentStrings, encodeSides, type Strings } from './trl.ts'
 import {
   cutAnswers,
   inProportion,
@@ -20,6 +20,8 @@ import {
 } from './truncate.ts'
 
 type Rules = {
+  /** What is tokenized. Throws FormatError, without the row's number. */
+  readonly strings: (text: Text, preference: Preference) => Strings
   /** Throws FormatError, without the row's number. */
   readonly tokenize: (text: Text, preference: Preference, lengths: Lengths) => PairTokens
   /** TOKENS: of all that the term covers in a micro-batch, so that long rows weigh more. SEQUENCES: of each row's own mean. */
@@ -28,6 +30,7 @@ type Rules = {
 
 export const dialects: Readonly<Record<Dialect, Rules>> = {
   ODDSMITH: {
+    strings: sharedStrings,
     tokenize: (text, preference, lengths) => {
       const ids = sharedPrompt(text, preference)
       return counted(ids, keepEnds(ids, lengths, text))
@@ -35,6 +38,7 @@ export const dialects: Readonly<Record<Dialect, Rules>> = {
     nllMean: 'TOKENS',
   },
   TRL_1: {
+    strings: currentStrings,
     tokenize: (text, preference, lengths) => {
       const sides = encodeSides(text, currentStrings(text, preference), 'MISSING')
       return forked(sides, cutAnswers(sides, lengths), lengths)
@@ -42,6 +46,7 @@ export const dialects: Readonly<Record<Dialect, Rules>> = {
     nllMean: 'TOKENS',
   },
   TRL_0_8: {
+    strings: articleStrings,
     tokenize: (text, preference, lengths) => {
       const sides = encodeSides(text, articleStrings(text, preference), 'ALWAYS')
       return forked(sides, keepPromptEnds(sides, lengths), lengths)
@@ -49,6 +54,7 @@ export const dialects: Readonly<Record<Dialect, Rules>> = {
     nllMean: 'TOKENS',
   },
   LLAMA_FACTORY: {
+    strings: sharedStrings,
     tokenize: (text, preference, lengths) => {
       const ids = sharedPrompt(text, preference)
       return counted(ids, inProportion(ids, lengths))

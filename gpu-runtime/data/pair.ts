@@ -29,10 +29,21 @@ export type Cutting = Pick<Recipe, 'dialect' | 'maxLength' | 'maxPromptLength'>
 /** The tokens of a preference in a recipe's dialect. Throws FormatError naming the row where it gives no prompt or no answer. */
 export function tokenizePair(text: Text, preference: Preference, recipe: Cutting): Pair {
   const { row } = preference
-  try {
+  return within(row, () => {
     const tokens = dialects[recipe.dialect].tokenize(text, preference, recipe)
     if (tokens.prompt.length === 0) throw new FormatError('the prompt has no tokens')
     return { row, ...tokens }
+  })
+}
+
+/** What can be known without its tokens, in a thirtieth of the time. Throws FormatError naming the row, as `tokenizePair` would. */
+export function checkPair(text: Text, preference: Preference, { dialect }: Cutting): void {
+  within(preference.row, () => dialects[dialect].strings(text, preference))
+}
+
+function within<T>(row: number, work: () => T): T {
+  try {
+    return work()
   } catch (error) {
     if (!(error instanceof FormatError)) throw error
     throw new FormatError(`${place(row)}: ${error.message}`, { cause: error })

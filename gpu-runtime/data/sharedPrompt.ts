@@ -19,13 +19,7 @@ import type { Ids } from './truncate.ts'
  * "<|im_end|>\n", has its EOS: TRL appends a second one.
  */
 export function sharedPrompt(text: Text, preference: Preference): Ids {
-  const asksForAnswer = ['user', 'tool'].includes(preference.prompt.at(-1)!.role)
-  const whole = { addGenerationPrompt: false }
-  const rendered = {
-    prompt: text.render(preference.prompt, { addGenerationPrompt: asksForAnswer }),
-    chosen: text.render([...preference.prompt, ...preference.chosen], whole),
-    rejected: text.render([...preference.prompt, ...preference.rejected], whole),
-  }
+  const rendered = sharedStrings(text, preference)
   // Some templates render the last turn otherwise once another follows: the prompt is what all three share.
   const shared = commonPrefix(rendered.prompt, rendered.chosen, rendered.rejected)
   const prompt = text.encode(rendered.prompt.slice(0, shared))
@@ -40,6 +34,20 @@ export function sharedPrompt(text: Text, preference: Preference): Ids {
     prompt: withBos(text, prompt.slice(0, border)),
     chosen: withEos(text, chosen.slice(border)),
     rejected: withEos(text, rejected.slice(border)),
+  }
+}
+
+/** What the chat template makes of the prompt and of both conversations. */
+export function sharedStrings(
+  text: Text,
+  { prompt, chosen, rejected }: Preference,
+): { prompt: string; chosen: string; rejected: string } {
+  const asksForAnswer = ['user', 'tool'].includes(prompt.at(-1)!.role)
+  const whole = { addGenerationPrompt: false }
+  return {
+    prompt: text.render(prompt, { addGenerationPrompt: asksForAnswer }),
+    chosen: text.render([...prompt, ...chosen], whole),
+    rejected: text.render([...prompt, ...rejected], whole),
   }
 }
 

@@ -20,11 +20,11 @@ export type SplitOptions = {
 export function split(
   count: number,
   { shuffle, seed, limit, testSize }: SplitOptions,
-): { train: number[]; test: number[] } {
+): { train: Int32Array; test: Int32Array } {
   const order = shuffle
-    ? [...stream(seed, 'data/split').shuffle(count)]
-    : Array.from({ length: count }, (_, i) => i)
-  const rows = order.slice(0, limit ?? count)
+    ? stream(seed, 'data/split').shuffle(count)
+    : Int32Array.from({ length: count }, (_, i) => i)
+  const rows = order.subarray(0, limit ?? count)
   if (rows.length === 0) throw new FormatError('the dataset has no rows, expected at least one')
   if (testSize < 0 || (testSize >= 1 && !Number.isInteger(testSize)))
     throw new FormatError(
@@ -34,5 +34,5 @@ export function split(
     testSize < 1 ? Math.min(Math.ceil(rows.length * testSize), rows.length - 1) : testSize
   if (held >= rows.length)
     throw new FormatError(`testSize ${testSize} of ${rows.length} rows leaves none to train on`)
-  return { train: rows.slice(0, rows.length - held), test: rows.slice(rows.length - held) }
+  return { train: rows.subarray(0, rows.length - held), test: rows.subarray(rows.length - held) }
 }

@@ -130,6 +130,28 @@ function parseTensor(name: string, entry: unknown, { path, file, start, size }: 
  * for other dtypes.
  */
 export async function readTensor(info: TensorInfo): Promise<Float32Array> {
+  return widening(info)(await readBytes(info))
+}
+
+/**
+ * As `readTensor`, part by part of at most `elements` values, so that a large tensor is never in
+ * memory as a whole.
+ */
+export async function* readParts(info: TensorInfo, elements: number): AsyncGenerator<Float32Array> {
+  const widen = widening(info)
+  const step = elements * dtypeBytes[info.dtype]
+  const handle = await open(info.file, 'r')
+  try {
+    for (let at = 0; at < info.bytes; at += step) {
+      const length = Math.min(step, info.bytes - at)
+      yield widen((await readFully(handle, info.offset + at, length, info.file)).buffer)
+    }
+  } finally {
+    await handle.close()
+  }
+}
+
+function widening(info: TensorInfo): (bytes: ArrayBuffer) => Float32Array {
   const widen = {
     F32: (bytes: ArrayBuffer) => new Float32Array(bytes),
     F16: (bytes: ArrayBuffer) => new Float32Array(new Float16Array(bytes)),
@@ -139,7 +161,7 @@ export async function readTensor(info: TensorInfo): Promise<Float32Array> {
     throw new FormatError(
       `${info.file}: tensor "${info.name}" is ${info.dtype}, expected F32, F16 or BF16`,
     )
-  return widen(await readBytes(info))
+  return widen
 }
 
 /** The tensor's bytes as they are in the file. */

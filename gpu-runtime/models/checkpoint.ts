@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { FormatError } from '../error.ts'
 import { openModel } from '../files/modelDirectory.ts'
-import { readTensor, type TensorInfo } from '../files/safetensors.ts'
+import { readParts, type TensorInfo } from '../files/safetensors.ts'
 import type { StoredWeight } from '../tensor/storedWeight.ts'
 import { parseConfig, type DecoderConfig } from './config.ts'
 
@@ -41,6 +41,9 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
   }
 }
 
+/** Rows of the vocabulary's matrix that are in memory together. */
+const partRows = 512
+
 /** The mean row of the vocabulary's matrix [hidden]: a hidden state times it is the mean of that position's logits. */
 export async function meanHeadRow({
   config,
@@ -50,10 +53,11 @@ export async function meanHeadRow({
   const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight'
   const info = tensors.get(name)
   if (!info) throw new FormatError(`${directory}: tensor "${name}" is missing`)
-  const rows = await readTensor(info)
   const sum = new Float64Array(config.hidden)
-  for (let at = 0; at < rows.length; at += config.hidden) {
-    for (let i = 0; i < config.hidden; i++) sum[i]! += rows[at + i]!
+  for await (const rows of readParts(info, partRows * config.hidden)) {
+    for (let at = 0; at < rows.length; at += config.hidden) {
+      for (let i = 0; i < config.hidden; i++) sum[i]! += rows[at + i]!
+    }
   }
   return Float32Array.from(sum, (s) => s / config.vocabulary)
 }

@@ -43,7 +43,10 @@ export const layoutOf = (
 
 /** An optimizer over the engine's vectors `trainables` and `gradient`. */
 export type Optimizer = {
-  /** Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping. */
+  /**
+   * Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping. One request to the engine, so that
+   * whatever it is asked next comes after the whole step.
+   */
   step(step: number, rate: number): Promise<number>
   /** A copy, for a checkpoint. */
   moments(): Promise<Moments>

@@ -1,50 +1,32 @@
-/** Token pairs of a dataset, by row. Rows are read on demand and tokenized once; their ids are kept, their text is not. */
-import { toPreference } from '../data/preference.ts'
-import { tokenizePair, type Cutting, type Pair } from '../data/pair.ts'
+/** Token pairs of a dataset, by row. Nothing is kept: a row is read and tokenized each time it is asked for. */
+import { toPreference, type Preference } from '../data/preference.ts'
+import { checkPair, tokenizePair, type Cutting, type Pair } from '../data/pair.ts'
 import { place, type Rows } from '../data/rows.ts'
 import { FormatError } from '../error.ts'
 import type { Text } from '../text/text.ts'
 
-export type Cuts = { readonly pairs: number; readonly tokens: number }
-
 /** What training asks of a dataset. */
 export type PairSource = {
   readonly count: number
-  /** Throws FormatError naming the row when it is not a preference. */
+  /** Rejects with FormatError naming the row when it is not a preference, or has more tokens than the model has positions. */
   get(row: number): Promise<Pair>
+  /** As `get`, short of what only its tokens can tell: a thirtieth of the time. */
+  check(row: number): Promise<void>
 }
 
-/**
- * Get `rows` before training starts, so that a bad row is found now and not after an hour; counts what was cut.
- * Throws FormatError for a pair that is longer than the model has positions.
- */
-export async function survey(
-  pairs: PairSource,
-  rows: Iterable<number>,
-  maxPositions: number,
-  signal: AbortSignal,
-): Promise<Cuts> {
-  let [cutPairs, tokens] = [0, 0]
-  for (const row of rows) {
-    signal.throwIfAborted()
-    const { cut, prompt, chosen, rejected } = await pairs.get(row)
-    const length = prompt.length + Math.max(chosen.length, rejected.length)
-    if (length > maxPositions)
-      throw new FormatError(
-        `${place(row)}: prompt and answer have ${length} tokens, the model has ${maxPositions} positions; set maxLength to at most ${maxPositions}`,
-      )
-    const lost = cut.prompt + cut.chosen + cut.rejected
-    cutPairs += Number(lost > 0)
-    tokens += lost
-  }
-  return { pairs: cutPairs, tokens }
+/** Throws FormatError for a pair that is longer than the model has positions. */
+export function expectFits({ row, prompt, chosen, rejected }: Pair, maxPositions: number): void {
+  const length = prompt.length + Math.max(chosen.length, rejected.length)
+  if (length > maxPositions)
+    throw new FormatError(
+      `${place(row)}: prompt and answer have ${length} tokens, the model has ${maxPositions} positions; set maxLength to at most ${maxPositions}`,
+    )
 }
 
 export class Pairs implements PairSource {
   readonly #rows: Rows
   readonly #text: Text
   readonly #recipe: Cutting
-  readonly #known = new Map<number, Pair>()
 
   constructor(rows: Rows, text: Text, recipe: Cutting) {
     this.#rows = rows
@@ -57,14 +39,14 @@ export class Pairs implements PairSource {
   }
 
   async get(row: number): Promise<Pair> {
-    const known = this.#known.get(row)
-    if (known) return known
-    const pair = tokenizePair(
-      this.#text,
-      toPreference(await this.#rows.read(row), row),
-      this.#recipe,
-    )
-    this.#known.set(row, pair)
-    return pair
+    return tokenizePair(this.#text, await this.#preference(row), this.#recipe)
+  }
+
+  async check(row: number): Promise<void> {
+    checkPair(this.#text, await this.#preference(row), this.#recipe)
+  }
+
+  async #preference(row: number): Promise<Preference> {
+    return toPreference(await this.#rows.read(row), row)
   }
 }

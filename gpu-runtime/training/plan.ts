@@ -6,6 +6,8 @@ export type Plan = {
   /** Optimizer steps in all, and per pass over the rows. */
   readonly steps: number
   readonly stepsPerEpoch: number
+  /** Positions in the training rows that the first epoch visits, in order. */
+  firstEpoch(): Int32Array
   /** Micro-batches of step 1, 2, ..., as positions in the training rows. */
   microBatches(step: number): number[][]
 }
@@ -18,20 +20,22 @@ export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
   const { batchSize, accumulation, epochs, maxSteps, seed } = recipe
   const batches = Math.ceil(rows / batchSize)
   const stepsPerEpoch = Math.ceil(batches / accumulation)
-  const order = (epoch: number): ArrayLike<number> & Iterable<number> =>
+  const order = (epoch: number): Int32Array =>
     shuffle
       ? stream(seed, `epoch/${epoch}`).shuffle(rows)
-      : Array.from({ length: rows }, (_, i) => i)
-  let cached = { epoch: -1, rows: [] as number[] }
+      : Int32Array.from({ length: rows }, (_, i) => i)
+  let cached = { epoch: -1, rows: new Int32Array() as Int32Array }
+  const steps = maxSteps ?? Math.ceil(epochs * stepsPerEpoch)
   return {
-    steps: maxSteps ?? Math.ceil(epochs * stepsPerEpoch),
+    steps,
     stepsPerEpoch,
+    firstEpoch: () => order(0).subarray(0, Math.min(rows, steps * accumulation * batchSize)),
     microBatches(step) {
       const epoch = Math.floor((step - 1) / stepsPerEpoch)
-      if (cached.epoch !== epoch) cached = { epoch, rows: [...order(epoch)] }
+      if (cached.epoch !== epoch) cached = { epoch, rows: order(epoch) }
       const first = ((step - 1) % stepsPerEpoch) * accumulation
       return Array.from({ length: Math.min(accumulation, batches - first) }, (_, i) =>
-        cached.rows.slice((first + i) * batchSize, (first + i + 1) * batchSize),
+        Array.from(cached.rows.subarray((first + i) * batchSize, (first + i + 1) * batchSize)),
       )
     },
   }

@@ -215,7 +215,7 @@ test(
       checkpoint,
       engine,
       signal: new AbortController().signal,
-      pairs: { count: pairs.length, get: async (row) => pairs[row]! },
+      pairs: { count: pairs.length, get: async (row) => pairs[row]!, check: async () => {} },
       resume: {
         step: 0,
         trainables,

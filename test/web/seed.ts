@@ -180,16 +180,8 @@ async function log(db: Db, runId: string, progress?: Record<string, unknown>): P
         message: 'model stories-15M: 6 layers, 288 wide, 15.2 M parameters, float32',
       },
     ],
-    [
-      'RUNTIME',
-      'dataset',
-      { rows: 2424, train: 2400, test: 24, cutPairs: 3, cutTokens: 61, steps: 300 },
-    ],
-    [
-      'RUNTIME',
-      'log',
-      { level: 'warn', message: '3 pairs were cut to 1,024 tokens (61 tokens in all)' },
-    ],
+    ['RUNTIME', 'dataset', { rows: 2424, train: 2400, test: 24, steps: 300 }],
+    ['RUNTIME', 'cuts', { looked: 1000, pairs: 3, tokens: 61 }],
     [
       'RUNTIME',
       'log',

@@ -20,8 +20,8 @@ test('a limit takes the first of the shuffled rows; unshuffled rows keep their o
   const limited = split(100, { ...all, limit: 20, testSize: 2 })
   assert.deepEqual([...limited.train, ...limited.test], [...train, ...held].slice(0, 20))
   assert.deepEqual(split(5, { shuffle: false, seed: 0, limit: 4, testSize: 1 }), {
-    train: [0, 1, 2],
-    test: [3],
+    train: Int32Array.of(0, 1, 2),
+    test: Int32Array.of(3),
   })
   assert.equal(split(3, { ...all, limit: 10 }).train.length, 2)
 })
