@@ -109,13 +109,16 @@ class Benchmark {
     return peer
   }
 
-  /** Sides take their steps in turn; all but our own may be absent. */
+  /** Sides start one after the other, then take their steps in turn; all but our own may be absent. */
   async #race(
-    ours: Peer<Step>,
-    trl: Peer<Step> | null,
+    startOurs: () => Peer<Step>,
+    startTrl: () => Peer<Step> | null,
     gemm: Peer<Round> | null,
   ): Promise<{ ours: Measured; trl: Measured | null; rates: number[] }> {
-    const starts = [await ours.ready(), trl ? await trl.ready() : 0] as const
+    const ours = startOurs()
+    const ourStart = await ours.ready()
+    const trl = startTrl()
+    const trlStart = trl ? await trl.ready() : 0
     const [mine, theirs, rates]: [Step[], Step[], number[]] = [[], [], []]
     for (const [i] of this.#workload.steps.entries()) {
       mine.push(await ours.next())
@@ -130,8 +133,8 @@ class Benchmark {
       )
     }
     const result = {
-      ours: { start: starts[0], steps: mine, memory: await ours.memory() },
-      trl: trl && { start: starts[1], steps: theirs, memory: await trl.memory() },
+      ours: { start: ourStart, steps: mine, memory: await ours.memory() },
+      trl: trl && { start: trlStart, steps: theirs, memory: await trl.memory() },
       rates,
     }
     for (const peer of [ours, trl, gemm]) await peer?.end()
@@ -168,8 +171,8 @@ class Benchmark {
     say('ours and TRL in float32, and the products')
     const gemm = await this.#gemm()
     const { ours, trl, rates } = await this.#race(
-      this.#ours('ATTENTION', null, null),
-      this.#trl(false, false),
+      () => this.#ours('ATTENTION', null, null),
+      () => this.#trl(false, false),
       gemm,
     )
     const share = this.#share(ours, rates)
@@ -185,10 +188,13 @@ class Benchmark {
   }
 
   async bf16(): Promise<void> {
-    const peer = this.#trl(true, false)
-    if (!peer) return
+    if (this.#options.python === null) return
     say('ours and TRL in bfloat16')
-    const { ours, trl } = await this.#race(this.#ours('ATTENTION', null, null), peer, null)
+    const { ours, trl } = await this.#race(
+      () => this.#ours('ATTENTION', null, null),
+      () => this.#trl(true, false),
+      null,
+    )
     this.#fastest(ours)
     this.figures.speedup.bf16 = speedup(ours, trl!)
     this.figures.losses.bf16 = losses(trl!)
@@ -208,7 +214,11 @@ class Benchmark {
   async layer(): Promise<void> {
     say('ours with whole layers recomputed, and the products')
     const gemm = await this.#gemm()
-    const { ours, rates } = await this.#race(this.#ours('LAYER', null, null), null, gemm)
+    const { ours, rates } = await this.#race(
+      () => this.#ours('LAYER', null, null),
+      () => null,
+      gemm,
+    )
     const share = this.#share(ours, rates)
     this.figures.gemmShare.recomputeOn = share
     this.figures.memory.smallest.ours = ours.memory.peak
