@@ -7,6 +7,7 @@ export const families = {
   qwen3: { title: 'Qwen3' },
   smollm3: { title: 'SmolLM3' },
   olmo2: { title: 'OLMo 2' },
+  phi3: { title: 'Phi-3' },
   granite: { title: 'Granite' },
 } as const satisfies Record<string, { readonly title: string }>
 

@@ -105,7 +105,8 @@ const Recompute = builder.enumType('Recompute', {
 })
 
 const Linear = builder.enumType('Linear', {
-  description: 'The seven linears of a Llama layer, by the names of their weights.',
+  description:
+    'The linears of a decoder layer, by the names of their weights in Llama. Of a model that has several of them in one (Phi-3), all of those are named or none.',
   values: {
     q_proj: { description: 'Attention queries.' },
     k_proj: { description: 'Attention keys.' },

@@ -1,36 +1,45 @@
 /** LoRA (Hu et al. 2021): y = x Wᵀ + s (x Aᵀ) Bᵀ on the linears that a spec names, found by their paths. */
 import type { LoraSpec } from '#schema/spec.ts'
+import { FormatError } from '../error.ts'
 import { add, cast, concat, keep, matmul, split, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/decoder.ts'
+import { modules, width, type Module } from '../models/linears.ts'
 import { stream as noise } from '../random.ts'
 
 /** One adapted linear. */
 export type Site = { readonly path: string; readonly in: number; readonly out: number }
 
-/** The adapted linears in the order in which their matrices lie in the flat vector: layer by layer, A before B. */
-export function sites(
-  { layers, hidden, heads, kvHeads, headDim, intermediate }: DecoderConfig,
+/**
+ * The linears of a layer that a spec adapts, as the model has them. Where a model has several of the spec's linears fused in one, it
+ * is adapted when all of them are named. Throws FormatError when only some of them are.
+ */
+export function targets(
+  config: DecoderConfig,
   { targetModules }: Pick<LoraSpec, 'targetModules'>,
-): Site[] {
-  const shapes = {
-    q_proj: ['self_attn', hidden, heads * headDim],
-    k_proj: ['self_attn', hidden, kvHeads * headDim],
-    v_proj: ['self_attn', hidden, kvHeads * headDim],
-    o_proj: ['self_attn', heads * headDim, hidden],
-    gate_proj: ['mlp', hidden, intermediate],
-    up_proj: ['mlp', hidden, intermediate],
-    down_proj: ['mlp', intermediate, hidden],
-  } as const
-  return Array.from({ length: layers }, (_, i) =>
-    Object.entries(shapes)
-      .filter(([name]) => (targetModules as readonly string[]).includes(name))
-      .map(([name, [block, from, to]]) => ({
-        path: `model.layers.${i}.${block}.${name}`,
-        in: from,
-        out: to,
-      })),
+): Module[] {
+  return modules(config).filter(({ name, parts }) => {
+    const [named, others] = [true, false].map((wanted) =>
+      parts.map((p) => p.linear).filter((l) => targetModules.includes(l) === wanted),
+    )
+    if (named!.length > 0 && others!.length > 0)
+      throw new FormatError(
+        `LoRA on ${named!.join(', ')}: this model has them in one linear with ${others!.join(', ')} (${name}); expected all of them or none`,
+      )
+    return named!.length > 0
+  })
+}
+
+/** The adapted linears in the order in which their matrices lie in the flat vector: layer by layer, A before B. */
+export function sites(config: DecoderConfig, spec: Pick<LoraSpec, 'targetModules'>): Site[] {
+  const adapted = targets(config, spec)
+  return Array.from({ length: config.layers }, (_, i) =>
+    adapted.map((module) => ({
+      path: `model.layers.${i}.${module.path}`,
+      in: module.in,
+      out: width(module),
+    })),
   ).flat()
 }
 

@@ -2,11 +2,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
-import { linears, type LoraSpec } from '#schema/spec.ts'
+import type { LoraSpec } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { readHeader, readTensor, writeSafetensors } from '../files/safetensors.ts'
 import type { DecoderConfig } from '../models/config.ts'
-import { key, sites } from './lora.ts'
+import { modules } from '../models/linears.ts'
+import { key, sites, targets } from './lora.ts'
 
 export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const
 
@@ -46,7 +47,7 @@ export async function saveAdapter(
         r: spec.r,
         lora_alpha: spec.alpha,
         lora_dropout: spec.dropout,
-        target_modules: spec.targetModules,
+        target_modules: moduleNames(config, spec),
         bias: 'none',
         fan_in_fan_out: false,
         inference_mode: true,
@@ -61,14 +62,23 @@ export async function saveAdapter(
   )
 }
 
+/** The model's own names of what a spec targets, in the spec's order. */
+function moduleNames(config: DecoderConfig, spec: LoraSpec): string[] {
+  const adapted = targets(config, spec)
+  const names = spec.targetModules.flatMap((linear) =>
+    adapted.filter(({ parts }) => parts.some((p) => p.linear === linear)).map(({ name }) => name),
+  )
+  return [...new Set(names)]
+}
+
 const Config = z.looseObject({
   peft_type: z.literal('LORA'),
   r: z.number().int().positive(),
   lora_alpha: z.number().positive(),
   target_modules: z
     .array(z.string())
-    .transform((names) => names.map((n) => n.split('.').at(-1)!))
-    .pipe(z.array(z.enum(linears)).min(1)),
+    .min(1)
+    .transform((names) => names.map((n) => n.split('.').at(-1)!)),
   bias: z.literal('none').default('none'),
   use_rslora: z.boolean().default(false),
   use_dora: z.literal(false).default(false),
@@ -90,7 +100,16 @@ export async function loadAdapter(
       }),
   )
   if (!parsed.success) throw new FormatError(`${file}: ${z.prettifyError(parsed.error)}`)
-  const { r, lora_alpha: alpha, use_rslora: rslora, target_modules: targetModules } = parsed.data
+  const { r, lora_alpha: alpha, use_rslora: rslora, target_modules: names } = parsed.data
+  const known = modules(config)
+  const targetModules = names.flatMap((name) => {
+    const found = known.find((m) => m.name === name)
+    if (!found)
+      throw new FormatError(
+        `${file}: target_modules has "${name}", expected some of ${known.map((m) => m.name).join(', ')}`,
+      )
+    return found.parts.map((p) => p.linear)
+  })
   const spec: LoraSpec = { r, alpha, rslora, dropout: 0, targetModules }
   const weights = join(directory, 'adapter_model.safetensors')
   const { tensors } = await readHeader(weights)
@@ -101,7 +120,7 @@ export async function loadAdapter(
   const unknown = [...tensors.keys()].filter((name) => !expected.some((e) => e.name === name))
   if (unknown.length > 0)
     throw new FormatError(
-      `${weights}: tensor "${unknown[0]}" belongs to none of ${targetModules.join(', ')} of this model`,
+      `${weights}: tensor "${unknown[0]}" belongs to none of ${names.join(', ')} of this model`,
     )
   const flat = new Float32Array(expected.reduce((n, { shape }) => n + shape[0]! * shape[1]!, 0))
   let at = 0

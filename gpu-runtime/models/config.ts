@@ -3,7 +3,7 @@ import { families, isFamily } from '#schema/families.ts'
 import { FormatError } from '../error.ts'
 import { absent, plain, rows, type Differences } from './families.ts'
 import { fields, isObject, show } from './fields.ts'
-import { parseRope, type Rope } from './rope.ts'
+import { oneRope, type Rope } from './rope.ts'
 
 export type DecoderConfig = Differences & {
   readonly layers: number
@@ -14,7 +14,8 @@ export type DecoderConfig = Differences & {
   readonly intermediate: number
   readonly vocabulary: number
   readonly normEpsilon: number
-  readonly rope: Rope
+  /** Rotary embeddings; each layer says which is its own (`turns`). */
+  readonly ropes: readonly Rope[]
   /** The vocabulary projection is the embedding. */
   readonly tiedHead: boolean
   readonly maxPositions: number
@@ -69,7 +70,7 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
     intermediate: read.count('intermediate_size'),
     vocabulary: read.count('vocab_size'),
     normEpsilon: read.positive('rms_norm_eps', otherwise.normEpsilon),
-    rope: parseRope(json, where, { headDim, theta: otherwise.theta, maxPositions, share: 1 }),
+    ropes: (row.ropes ?? oneRope)(json, where, { headDim, theta: otherwise.theta, maxPositions }),
     tiedHead: read.flag('tie_word_embeddings', otherwise.tiedHead),
     maxPositions,
     bosId: read.ids('bos_token_id')[0] ?? null,

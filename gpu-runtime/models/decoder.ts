@@ -7,6 +7,7 @@ import { mulDims } from '../tensor/dim.ts'
 import {
   add,
   call,
+  concat,
   keep,
   matmul,
   mul,
@@ -15,6 +16,7 @@ import {
   rope,
   rows,
   silu,
+  split,
   weight,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -22,6 +24,7 @@ import type { DecoderConfig } from './config.ts'
 import { attend } from './attention.ts'
 import { normNames } from './families.ts'
 import { causalMasks, type Stream } from './forest.ts'
+import { modules, width } from './linears.ts'
 
 /**
  * Where the numbers come from. `parameter` gives a tensor by its name in the checkpoint; `linear` applies the projection at a
@@ -97,16 +100,13 @@ function layer(
   const middle = keep(add(x, attended))
   return add(
     middle,
-    added(names.mlp, (y) => mlp(config, parts, `${path}.mlp`, y), middle),
+    added(names.mlp, (y) => mlp(config, parts, path, y), middle),
   )
 }
 
 function mlp(config: DecoderConfig, parts: Parts, path: string, x: Tensor): Tensor {
-  const { hidden, intermediate } = config
-  const linear = biased(config, parts, path)
-  const gate = keep(linear('gate_proj', x, intermediate))
-  const up = keep(linear('up_proj', x, intermediate))
-  return linear('down_proj', mul(silu(gate), up), hidden)
+  const [gate, up] = linears(config, parts, path, ['gate_proj', 'up_proj'], x).map(keep)
+  return linears(config, parts, path, ['down_proj'], mul(silu(gate!), up!))[0]!
 }
 
 function attention(
@@ -117,26 +117,70 @@ function attention(
   x: Tensor,
   masks: readonly Tensor[],
 ): Tensor {
-  const { heads, kvHeads, headDim, hidden, queryKeyNorm, turns, attentionScale } = config
-  const path = `model.layers.${index}.self_attn`
-  const linear = biased(config, parts, path)
-  const { cos, sin } = stream
-  const placed = (name: 'q' | 'k', count: number) => {
-    const y = linear(`${name}_proj`, x, count * headDim)
-    const normed =
-      queryKeyNorm === 'none'
-        ? y
-        : norm(config, parts, `${path}.${name}_norm`, keep(y), queryKeyNorm === 'head' ? count : 1)
-    return turns[index] ? rope(normed, cos, sin, count) : normed
+  const { heads, kvHeads, headDim, queryKeyNorm, turns, attentionScale } = config
+  const path = `model.layers.${index}`
+  const normed = (name: string, y: Tensor, count: number) => {
+    if (queryKeyNorm === 'none') return y
+    const groups = queryKeyNorm === 'head' ? count : 1
+    return norm(config, parts, `${path}.self_attn.${name}`, keep(y), groups)
   }
-  const q = placed('q', heads) // [N, heads·D]
-  const k = placed('k', kvHeads)
-  const v = linear('v_proj', x, kvHeads * headDim)
-  const merged = attend({ heads, kvHeads, headDim, scale: attentionScale }, stream, q, k, v, masks)
-  return linear('o_proj', merged, hidden)
+  const turn = turns[index] ?? null
+  const turned = (y: Tensor, count: number) =>
+    turn === null ? y : rotated(y, stream.ropes[turn]!, count, headDim)
+
+  const [q, k, v] = linears(config, parts, path, ['q_proj', 'k_proj', 'v_proj'], x) // [N, heads·D]
+  const merged = attend(
+    { heads, kvHeads, headDim, scale: attentionScale },
+    stream,
+    turned(normed('q_norm', q!, heads), heads),
+    turned(normed('k_norm', k!, kvHeads), kvHeads),
+    v!,
+    masks,
+  )
+  return linears(config, parts, path, ['o_proj'], merged)[0]!
 }
 
-/** x [N, width], normed as `groups` rows of equal width by the weight at a path, [width / groups]. */
+/** Linears of a layer that read x, in the order of their names, with the biases that the configuration has. */
+function linears(
+  config: DecoderConfig,
+  { linear, parameter }: Parts,
+  layer: string,
+  names: readonly Linear[],
+  x: Tensor,
+): Tensor[] {
+  return modules(config)
+    .filter(({ parts }) => names.includes(parts[0]!.linear))
+    .flatMap((module) => {
+      const path = `${layer}.${module.path}`
+      const out = width(module)
+      const y = linear(path, x, out)
+      const biased = module.parts.every((part) => config.biases.includes(part.linear))
+      const whole = biased ? add(y, parameter(`${path}.bias`, [out])) : y
+      if (module.parts.length === 1) return [whole]
+      return split(
+        whole,
+        1,
+        module.parts.map((part) => part.out),
+      )
+    })
+}
+
+/** The first numbers of each of x's heads, as many as the tables have, turned by position: [N, heads·D]. */
+function rotated(
+  x: Tensor,
+  { cos, sin }: Stream['ropes'][number],
+  heads: number,
+  headDim: number,
+): Tensor {
+  const [n, turned] = [x.shape[0]!, 2 * (cos.shape[1] as number)]
+  if (turned === headDim) return rope(x, cos, sin, heads)
+  const rows = mulDims(n, heads)
+  const [front, back] = split(reshape(x, [rows, headDim]), 1, [turned, headDim - turned])
+  const flat = rope(reshape(front!, [n, heads * turned]), cos, sin, heads)
+  return reshape(concat([reshape(flat, [rows, turned]), back!], 1), x.shape)
+}
+
+/** x [N, width], normed as `groups` rows of equal width by the weight at a path [width / groups]. */
 function norm(
   { normEpsilon }: DecoderConfig,
   { parameter }: Parts,
@@ -144,18 +188,10 @@ function norm(
   x: Tensor,
   groups = 1,
 ): Tensor {
-  const width = (x.shape[1] as number) / groups
-  const normed = (y: Tensor) => rmsNorm(y, parameter(`${path}.weight`, [width]), normEpsilon)
+  const size = (x.shape[1] as number) / groups
+  const normed = (y: Tensor) => rmsNorm(y, parameter(`${path}.weight`, [size]), normEpsilon)
   if (groups === 1) return normed(x)
-  return reshape(normed(reshape(x, [mulDims(x.shape[0]!, groups), width])), x.shape)
+  return reshape(normed(reshape(x, [mulDims(x.shape[0]!, groups), size])), x.shape)
 }
 
 const scaled = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor))
-
-/** The linears of a block, with a bias where the configuration has one. */
-const biased =
-  ({ biases }: DecoderConfig, { linear, parameter }: Parts, block: string) =>
-  (name: Linear, x: Tensor, out: number): Tensor => {
-    const y = linear(`${block}.${name}`, x, out)
-    return biases.includes(name) ? add(y, parameter(`${block}.${name}.bias`, [out])) : y
-  }

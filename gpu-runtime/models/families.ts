@@ -5,13 +5,16 @@
 import type { Family } from '#schema/families.ts'
 import type { Linear } from '#schema/spec.ts'
 import type { Fields } from './fields.ts'
+import { oneRope, partialRope } from './rope.ts'
 
 /** What the decoder does in one family and not in another. */
 export type Differences = {
   /** How many positions each layer sees, its own and those before it; null for all. */
   readonly windows: readonly (number | null)[]
-  /** Does a layer turn its queries and keys by their positions? */
-  readonly turns: readonly boolean[]
+  /** By which of the configuration's `ropes` each layer turns its queries and keys; null where it does not. */
+  readonly turns: readonly (number | null)[]
+  /** Linears that lie side by side in one: its name, and theirs. */
+  readonly fused: Readonly<Record<string, readonly Linear[]>>
   /** Which linears have a bias. */
   readonly biases: readonly Linear[]
   /** Queries and keys are normed before they are turned: each head by itself, or all heads together. */
@@ -38,6 +41,8 @@ export const normNames = {
 type Size = { readonly layers: number; readonly headDim: number }
 
 type Row = {
+  /** Settings of rotary embeddings, where they are not one for all of a head. */
+  readonly ropes?: typeof oneRope
   /** What an absent field means, where it is not what it means to Llama. */
   readonly absent?: Partial<typeof absent>
   readonly read: (read: Fields, size: Size) => Partial<Differences>
@@ -56,7 +61,8 @@ export const absent = {
 /** Llama's. */
 export const plain = ({ layers, headDim }: Size): Differences => ({
   windows: Array.from({ length: layers }, () => null),
-  turns: Array.from({ length: layers }, () => true),
+  turns: Array.from({ length: layers }, () => 0),
+  fused: {},
   biases: [],
   queryKeyNorm: 'none',
   norms: 'before',
@@ -70,10 +76,7 @@ export const rows: { readonly [F in Family]: Row } = {
   llama: { read: (read) => ({ biases: biases(read) }) },
   mistral: {
     absent: { kvHeads: 8, maxPositions: 131_072 },
-    read(read, { layers }) {
-      const window = read.countOrNull('sliding_window', 4096)
-      return { windows: Array.from({ length: layers }, () => window) }
-    },
+    read: (read, size) => ({ windows: sameWindow(read, size, 4096) }),
   },
   qwen2: {
     absent: { kvHeads: 32, maxPositions: 32_768 },
@@ -94,11 +97,14 @@ export const rows: { readonly [F in Family]: Row } = {
     absent: { kvHeads: 4, maxPositions: 32_768, theta: 2e6, tiedHead: true },
     read(read, { layers }) {
       const interval = read.count('no_rope_layer_interval', 4)
-      const turns =
+      const turned =
         read.ofLayers('no_rope_layers', layers, [0, 1])?.map(Boolean) ??
         Array.from({ length: layers }, (_, i) => (i + 1) % interval !== 0)
-      const windows = windowsOf(read, usedWindow(read, null), layers, (i) => !turns[i])
-      return { biases: biases(read), turns, windows }
+      return {
+        biases: biases(read),
+        turns: turned.map((t) => (t ? 0 : null)),
+        windows: windowsOf(read, usedWindow(read, null), layers, (i) => !turned[i]),
+      }
     },
   },
   olmo2: {
@@ -107,6 +113,17 @@ export const rows: { readonly [F in Family]: Row } = {
       biases: biases(read, ['attention_bias']),
       queryKeyNorm: 'whole',
       norms: 'after',
+    }),
+  },
+  phi3: {
+    absent: { maxPositions: 4096, normEpsilon: 1e-5 },
+    ropes: partialRope,
+    read: (read, size) => ({
+      windows: sameWindow(read, size, null),
+      fused: {
+        qkv_proj: ['q_proj', 'k_proj', 'v_proj'],
+        gate_up_proj: ['gate_proj', 'up_proj'],
+      },
     }),
   },
   granite: {
@@ -130,6 +147,12 @@ const biases = (
   read: Fields,
   flags: readonly (keyof typeof biased)[] = ['attention_bias', 'mlp_bias'],
 ): Linear[] => flags.flatMap((flag) => (read.flag(flag, false) ? biased[flag] : []))
+
+/** Mistral's and Phi-3's: one for all layers. */
+function sameWindow(read: Fields, { layers }: Size, absent: number | null): (number | null)[] {
+  const window = read.countOrNull('sliding_window', absent)
+  return Array.from({ length: layers }, () => window)
+}
 
 /** Qwen's: layers from `max_window_layers` on. */
 function lateWindows(read: Fields, { layers }: Size): (number | null)[] {

@@ -25,9 +25,8 @@ export type Segment = { readonly ids: readonly number[]; readonly children?: rea
 export type Stream = {
   /** Tokens [N]. */
   readonly ids: Tensor
-  /** Rotary tables [N, headDim/2]. */
-  readonly cos: Tensor
-  readonly sin: Tensor
+  /** Tables [N, width/2] of each rotary embedding of the configuration. */
+  readonly ropes: readonly { readonly cos: Tensor; readonly sin: Tensor }[]
   readonly levels: readonly Level[]
   /** Where each row of q [N·heads, D] and of k [N·kvHeads, D] stands in the levels laid end to end. */
   readonly queryInverse: Tensor
@@ -70,7 +69,7 @@ const seenBy = (l: number): number[] => Array.from({ length: l + 1 }, (_, i) => 
  * or half of them where `rowBatches` is 2.
  */
 export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream {
-  const { heads, kvHeads, headDim } = config
+  const { heads, kvHeads } = config
   const perKey = heads / kvHeads
   const batches = rowBatches(config)
   const all = levelsOf(depth, blocks)
@@ -97,8 +96,10 @@ export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream
   })
   return {
     ids: input('ids', ['N'], 'int64'),
-    cos: cast(input('cos', ['N', headDim / 2]), 'compute'),
-    sin: cast(input('sin', ['N', headDim / 2]), 'compute'),
+    ropes: config.ropes.map(({ width }, i) => ({
+      cos: cast(input(`cos${i}`, ['N', width / 2]), 'compute'),
+      sin: cast(input(`sin${i}`, ['N', width / 2]), 'compute'),
+    })),
     levels,
     queryInverse: input('queryInverse', [mulDims('N', heads)], 'int64'),
     keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
@@ -179,7 +180,7 @@ export function layout(
   blankId: number,
   blocks = 1,
 ): Layout {
-  const { heads, kvHeads, headDim } = config
+  const { heads, kvHeads } = config
   const perKey = heads / kvHeads
   const ids: number[] = []
   const positions: number[] = []
@@ -287,24 +288,26 @@ export function layout(
     keyBase += keys.length
   })
 
-  const frequencies = inverseFrequencies(config.rope)
-  const half = headDim / 2
-  const cos = new Float32Array(tokens * half)
-  const sin = new Float32Array(tokens * half)
-  positions.forEach((p, n) => {
-    for (let i = 0; i < half; i++) {
-      // transformers multiplies in float32.
-      const angle = Math.fround(Math.fround(frequencies[i]!) * p)
-      cos[n * half + i] = Math.cos(angle)
-      sin[n * half + i] = Math.sin(angle)
-    }
+  config.ropes.forEach((rope, r) => {
+    const frequencies = inverseFrequencies(rope)
+    const half = frequencies.length
+    const cos = new Float32Array(tokens * half)
+    const sin = new Float32Array(tokens * half)
+    positions.forEach((p, n) => {
+      for (let i = 0; i < half; i++) {
+        // transformers multiplies in float32.
+        const angle = Math.fround(Math.fround(frequencies[i]!) * p)
+        cos[n * half + i] = Math.cos(angle)
+        sin[n * half + i] = Math.sin(angle)
+      }
+    })
+    feeds[`cos${r}`] = floats(cos, [tokens, half])
+    feeds[`sin${r}`] = floats(sin, [tokens, half])
   })
   return {
     feeds: {
       ...feeds,
       ids: integers(ids),
-      cos: floats(cos, [tokens, half]),
-      sin: floats(sin, [tokens, half]),
       queryInverse: integers(queryInverse),
       keyInverse: integers(keyInverse),
     },

@@ -15,20 +15,41 @@ export type Rope = {
   }
 }
 
-/** What config.json need not say. */
-export type RopeDefaults = {
+type Defaults = {
   readonly headDim: number
   readonly theta: number
   readonly maxPositions: number
-  /** `partial_rotary_factor`, where the family has one. */
-  readonly share: number
 }
 
+/** One rotary embedding, of all of each head. */
+export const oneRope = (json: Json, where: string, defaults: Defaults): Rope[] => {
+  const rope = parseRope(json, where, { ...defaults, share: 1 })
+  if (rope.width !== defaults.headDim)
+    throw new FormatError(
+      `${where}: partial_rotary_factor makes ${rope.width} of ${defaults.headDim}, expected all: 1`,
+    )
+  return [rope]
+}
+
+/** One, of the part of each head that `partial_rotary_factor` says. */
+export const partialRope = (json: Json, where: string, defaults: Defaults): Rope[] => [
+  parseRope(json, where, {
+    ...defaults,
+    share: fields(json, where).positive('partial_rotary_factor', 1),
+  }),
+]
+
 /** Two forms: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling`. */
-export function parseRope(json: Json, where: string, defaults: RopeDefaults): Rope {
+function parseRope(json: Json, where: string, defaults: Defaults & { share: number }): Rope {
   const form = json.rope_parameters != null ? 'rope_parameters' : 'rope_scaling'
   const read = fields(json, where)
-  return ropeOf(read.object(form), `${where}: ${form}`, {
+  const given = read.object(form)
+  for (const kind of ['full_attention', 'sliding_attention'])
+    if (given[kind] != null)
+      throw new FormatError(
+        `${where}: ${form} has ${kind}, expected the same settings for all layers`,
+      )
+  return ropeOf(given, `${where}: ${form}`, {
     ...defaults,
     theta: read.positive('rope_theta', defaults.theta),
   })
@@ -37,17 +58,10 @@ export function parseRope(json: Json, where: string, defaults: RopeDefaults): Ro
 function ropeOf(
   given: Json,
   where: string,
-  { headDim, theta, maxPositions, share }: RopeDefaults,
+  { headDim, theta, maxPositions, share }: Defaults & { share: number },
 ): Rope {
   const read = fields(given, where)
-  for (const kind of ['full_attention', 'sliding_attention'])
-    if (given[kind] != null)
-      throw new FormatError(`${where}: has ${kind}, expected the same settings for all layers`)
   const width = Math.trunc(headDim * read.positive('partial_rotary_factor', share))
-  if (share === 1 && width !== headDim)
-    throw new FormatError(
-      `${where}: partial_rotary_factor is ${show(given.partial_rotary_factor)}, expected 1`,
-    )
   if (width % 2 !== 0 || width > headDim)
     throw new FormatError(
       `${where}: partial_rotary_factor makes ${width} of ${headDim}, expected an even number: rotary pairs`,

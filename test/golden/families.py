@@ -85,7 +85,17 @@ FAMILIES = {
         'logits_scaling': 0.7,
         'tie_word_embeddings': True,
     },
+    'phi3': {
+        'rope_theta': 10000.0,
+        'partial_rotary_factor': 0.75,
+        'sliding_window': 5,
+        'tie_word_embeddings': False,
+    },
 }
+
+
+# The linears that LoRA adapts, where they are not QKVO + MLP.
+TARGETS = {'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj']}
 
 
 def weights(model, generator):
@@ -112,7 +122,7 @@ def family(name, fields, seed):
 
     ids = random_llama.random_ids(config['vocab_size'], generator)
     pairs = random_llama.random_pairs(config['vocab_size'], generator)[:2]
-    lora = {**trl_orpo.LORA, 'r': 2, 'target_modules': QKVO + MLP}
+    lora = {**trl_orpo.LORA, 'r': 2, 'target_modules': TARGETS.get(name, QKVO + MLP)}
     with torch.no_grad():
         logits = trl_orpo.load(directory)(torch.tensor([ids]), use_cache=False).logits[0]
     orpo, tensors = make.micro_batch(directory, pairs, ids, seed, lora)

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readHeader, readTensor } from '#gpu-runtime/files/safetensors.ts'
 import { families, type Family } from '#schema/families.ts'
-import type { LoraSpec } from '#schema/spec.ts'
+import type { Linear, LoraSpec } from '#schema/spec.ts'
 
 const golden = resolve(import.meta.dirname, '../golden')
 export const shared = resolve(
@@ -43,7 +43,7 @@ export type Brief = {
 }
 
 export type Golden = {
-  lora: { r: number; lora_alpha: number; target_modules: LoraSpec['targetModules'] }
+  lora: { r: number; lora_alpha: number; target_modules: string[] }
   ids: number[]
   pairs: Pair[]
   orpo: {
@@ -88,10 +88,16 @@ export async function readTensors(
   )
 }
 
+/** What Phi-3's own linears are to a spec. */
+const phi3: Record<string, Linear[]> = {
+  qkv_proj: ['q_proj', 'k_proj', 'v_proj'],
+  gate_up_proj: ['gate_proj', 'up_proj'],
+}
+
 export const loraOf = ({ lora }: Golden): LoraSpec => ({
   r: lora.r,
   alpha: lora.lora_alpha,
   rslora: false,
   dropout: 0,
-  targetModules: lora.target_modules,
+  targetModules: lora.target_modules.flatMap((name) => phi3[name] ?? (name as Linear)),
 })

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
-import { writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
-import { lora } from '#gpu-runtime/lora/lora.ts'
+import { readHeader, writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
+import { lora, sites } from '#gpu-runtime/lora/lora.ts'
 import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { decoder } from '#gpu-runtime/models/decoder.ts'
@@ -13,6 +13,7 @@ import { layout, stream } from '#gpu-runtime/models/forest.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
+import { linears } from '#schema/spec.ts'
 import { assertClose } from '../closeness.ts'
 import { modelOf, readJson, readTensors } from '../golden.ts'
 
@@ -54,6 +55,50 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
     await saveAdapter(directory, config, adapter.spec, adapter.flat, 'tiny')
     assert.equal(JSON.parse(await readFile(configFile, 'utf8')).use_rslora, true)
     assert.deepEqual(await loadAdapter(directory, config), adapter)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('of a model with fused linears, an adapter has PEFT’s names and keys, and is named by the spec', async () => {
+  const name = 'families/phi3'
+  const golden = readJson(name)
+  const { config } = await openCheckpoint(modelOf(name))
+  const directory = await mkdtemp(join(tmpdir(), 'oddsmith-adapter-'))
+  try {
+    const configFile = join(directory, 'adapter_config.json')
+    await writeFile(configFile, JSON.stringify({ peft_type: 'LORA', ...golden.lora }))
+    const peft = [...(await readTensors(name))].filter(([key]) => key.startsWith('base_model.'))
+    const matrices = peft.map(([key, { shape, data }]) => ({
+      name: key,
+      dtype: 'F32' as const,
+      shape,
+      data,
+    }))
+    await writeSafetensors(join(directory, 'adapter_model.safetensors'), matrices, {})
+
+    const adapter = await loadAdapter(directory, config)
+    assert.deepEqual(adapter.spec.targetModules.toSorted(), linears.toSorted())
+    await saveAdapter(directory, config, adapter.spec, adapter.flat, name)
+    const { target_modules } = JSON.parse(await readFile(configFile, 'utf8'))
+    assert.deepEqual(target_modules, golden.lora.target_modules)
+    const stored = await readHeader(join(directory, 'adapter_model.safetensors'))
+    assert.deepEqual([...stored.tensors.keys()].toSorted(), peft.map(([key]) => key).toSorted())
+
+    assert.throws(() => sites(config, { targetModules: ['q_proj', 'o_proj'] }), {
+      name: 'FormatError',
+      message:
+        'LoRA on q_proj: this model has them in one linear with k_proj, v_proj (qkv_proj); expected all of them or none',
+    })
+    await writeFile(
+      configFile,
+      JSON.stringify({ peft_type: 'LORA', ...golden.lora, target_modules: ['q_proj'] }),
+    )
+    await assert.rejects(loadAdapter(directory, config), {
+      name: 'FormatError',
+      message:
+        /target_modules has "q_proj", expected some of qkv_proj, o_proj, gate_up_proj, down_proj$/,
+    })
   } finally {
     await rm(directory, { recursive: true })
   }

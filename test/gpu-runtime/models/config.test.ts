@@ -29,13 +29,14 @@ test('absent fields have the defaults of transformers, and head_dim is derived',
     intermediate: 128,
     vocabulary: 100,
     normEpsilon: 1e-6,
-    rope: { width: 16, theta: 10_000, scaling: null },
+    ropes: [{ width: 16, theta: 10_000, scaling: null }],
     tiedHead: false,
     maxPositions: 2048,
     bosId: null,
     eosIds: [],
     windows: [null, null],
-    turns: [true, true],
+    turns: [0, 0],
+    fused: {},
     biases: [],
     queryKeyNorm: 'none',
     norms: 'before',
@@ -57,7 +58,7 @@ test('the old and the new form of rotary settings mean the same', () => {
     { rope_theta: 5e5, rope_scaling: { rope_type: 'llama3', ...scaling } },
     { rope_theta: 5e5, rope_scaling: { type: 'llama3', ...scaling } },
     { rope_parameters: { rope_type: 'llama3', rope_theta: 5e5, ...scaling } },
-  ].map((rope) => parseConfig({ ...least, ...rope }, 'config.json').rope)
+  ].map((rope) => parseConfig({ ...least, ...rope }, 'config.json').ropes[0])
   const expected = {
     width: 16,
     theta: 5e5,
@@ -75,7 +76,7 @@ test('the old and the new form of rotary settings mean the same', () => {
     { rope_parameters: { rope_theta: 1e5, rope_type: 'default' } },
   ]
   for (const rope of plain)
-    assert.deepEqual(parseConfig({ ...least, ...rope }, '').rope, {
+    assert.deepEqual(parseConfig({ ...least, ...rope }, '').ropes[0], {
       width: 16,
       theta: 1e5,
       scaling: null,
@@ -119,8 +120,8 @@ for (const [fields, expected] of windows)
 test('every fourth layer of a SmolLM3 turns nothing, unless it says otherwise', () => {
   const turns = (fields: object) =>
     parseConfig({ ...least, model_type: 'smollm3', num_hidden_layers: 5, ...fields }, '').turns
-  assert.deepEqual(turns({}), [true, true, true, false, true])
-  assert.deepEqual(turns({ no_rope_layers: [0, 1, 1, 0, 0] }), [false, true, true, false, false])
+  assert.deepEqual(turns({}), [0, 0, 0, null, 0])
+  assert.deepEqual(turns({ no_rope_layers: [0, 1, 1, 0, 0] }), [null, 0, 0, null, null])
 })
 
 test('an absent number of key heads is that of the family, null as many as heads', () => {
@@ -135,7 +136,7 @@ test('an absent number of key heads is that of the family, null as many as heads
 for (const [name, { config, inverse }] of Object.entries(frequencies))
   test(`inverse frequencies equal those of transformers: ${name}`, () => {
     // float32 there: theta ** x and the blend are each rounded
-    const ours = inverseFrequencies(parseConfig(config, name).rope)
+    const ours = inverseFrequencies(parseConfig(config, name).ropes[0]!)
     assert.equal(ours.length, inverse.length)
     for (const [i, expected] of inverse.entries())
       assert.ok(
@@ -169,7 +170,10 @@ const refused: [fields: object | null, message: RegExp][] = [
   ],
   [{ rope_parameters: { rope_type: 'yarn' } }, /rope_parameters: rope type is "yarn"/],
   [{ rope_scaling: 'llama3' }, /rope_scaling is "llama3", expected an object/],
-  [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor is 0.5, expected 1/],
+  [
+    { rope_parameters: { partial_rotary_factor: 0.5 } },
+    /partial_rotary_factor makes 8 of 16, expected all: 1/,
+  ],
   [
     { rope_scaling: { ...llama3, factor: undefined } },
     /rope_scaling: factor is missing, expected a positive number/,
@@ -196,7 +200,15 @@ const refused: [fields: object | null, message: RegExp][] = [
   ],
   [
     { rope_parameters: { full_attention: { rope_theta: 1e4 } } },
-    /rope_parameters: has full_attention, expected the same settings for all layers/,
+    /rope_parameters has full_attention, expected the same settings for all layers/,
+  ],
+  [
+    { model_type: 'phi3', partial_rotary_factor: 0.2 },
+    /partial_rotary_factor makes 3 of 16, expected an even number: rotary pairs/,
+  ],
+  [
+    { model_type: 'phi3', rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1] } },
+    /rope type is "longrope", expected "default" or "llama3"/,
   ],
   [{ eos_token_id: [2, 'x'] }, /eos_token_id is \[2,"x"\], expected a token id or a list of them/],
 ]

@@ -28,18 +28,19 @@ const attention = linears.slice(0, 4)
 
 /** Each family's configuration with one of its differences left out. */
 const without: { readonly [F in Family]: readonly Change[] } = {
-  llama: [(c) => ({ rope: { ...c.rope, scaling: null } }), ...unbiased(linears)],
+  llama: [(c) => ({ ropes: c.ropes.map((r) => ({ ...r, scaling: null })) }), ...unbiased(linears)],
   mistral: [noWindows],
   qwen2: [noWindows, ...unbiased(['q_proj', 'k_proj', 'v_proj'])],
   qwen3: [() => ({ queryKeyNorm: 'none' }), ...unbiased(attention)],
   smollm3: [
     noWindows,
-    (c) => ({ turns: c.turns.map(() => true) }),
-    (c) => ({ turns: c.turns.map(() => false) }),
+    (c) => ({ turns: c.turns.map(() => 0) }),
+    (c) => ({ turns: c.turns.map(() => null) }),
     ...unbiased(linears),
   ],
   // Without other norms it has no input_layernorm that could stand in their place.
   olmo2: [() => ({ queryKeyNorm: 'none' }), ...unbiased(attention)],
+  phi3: [noWindows, (c) => ({ ropes: c.ropes.map((r) => ({ ...r, width: c.headDim })) })],
   granite: [
     (c) => ({ attentionScale: c.headDim ** -0.5 }),
     () => ({ embeddingScale: 1 }),
