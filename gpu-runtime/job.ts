@@ -11,11 +11,12 @@ import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
 import { openScorer } from './inference/score.ts'
 import { lora, sizesOf } from './lora/lora.ts'
 import { adapterFiles, loadAdapter, saveAdapter } from './lora/peft.ts'
-import { openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
+import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
 import { openText, type Text } from './text/text.ts'
+import { cacheFolder } from './quantization/store.ts'
 import { Pairs, type PairSource } from './training/pairs.ts'
 import { loadState, saveState, type TrainingState } from './training/state.ts'
 import { threadsOf, train } from './training/train.ts'
@@ -48,7 +49,7 @@ export async function work(
   const { spec } = job
   report.event('phase', { phase: 'PREPARE' })
   const [checkpoint, text] = await Promise.all([
-    openCheckpoint(spec.model.path),
+    openBase(spec, report, signal),
     openText(spec.model.path),
   ])
   if (text.vocabularySize > checkpoint.config.vocabulary) {
@@ -82,6 +83,23 @@ export async function work(
     await engine.close()
     await rm(scratch, { recursive: true, force: true })
   }
+}
+
+/** The base model as the spec wants it held. */
+async function openBase(
+  { model, quantization }: Pick<TrainSpec, 'model' | 'quantization'>,
+  report: Reporter,
+  signal: AbortSignal,
+): Promise<Checkpoint> {
+  const stored = await openCheckpoint(model.path)
+  if (quantization === 'NONE') return stored
+  return await inNf4(stored, {
+    revision: model.revision,
+    cache: cacheFolder(process.env),
+    signal,
+    begin: (file) =>
+      report.event('log', { level: 'info', message: `quantizing ${model.path} to ${file}` }),
+  })
 }
 
 function started(report: Reporter, engine: Engine, resumedFromStep: number | null): void {

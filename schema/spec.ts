@@ -106,6 +106,9 @@ export const Recipe = z
       })
   })
 
+/** How the matrices of the base model's layers are held: as they are stored, or in four bits (QLoRA). */
+export const Quantization = z.enum(['NONE', 'NF4'])
+
 export const ModelRef = z.object({
   /** Directory in Hugging Face layout. */
   path: z.string(),
@@ -137,7 +140,8 @@ export const EvaluationSettings = z.object({
   rowsSha256: sha256,
   fewShot: z.literal(0),
   dialect: z.enum(['LM_EVAL']),
-  dtype: z.enum(['FLOAT32']),
+  /** FLOAT32 in all parts, or NF4 where the base model was held in four bits. */
+  dtype: z.enum(['FLOAT32', 'NF4']),
 })
 
 export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string() })
@@ -153,6 +157,7 @@ export const Engine = z.object({
 export const TrainSpec = z.object({
   kind: z.literal('TRAIN'),
   model: ModelRef,
+  quantization: Quantization.default('NONE'),
   dataset: DatasetRef,
   recipe: Recipe,
   lora: LoraSpec,
@@ -164,6 +169,7 @@ export const TrainSpec = z.object({
 export const EvaluateSpec = z.object({
   kind: z.literal('EVALUATE'),
   model: ModelRef,
+  quantization: Quantization.default('NONE'),
   /** Absent: the base model itself is scored. */
   adapter: z.object({ id: z.uuid(), sha256 }).nullable(),
   engine: Engine,
@@ -174,6 +180,7 @@ export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec])
 
 export type LoraSpec = z.infer<typeof LoraSpec>
 export type Recipe = z.infer<typeof Recipe>
+export type Quantization = z.infer<typeof Quantization>
 export type DatasetRef = z.infer<typeof DatasetRef>
 export type EvaluationSettings = z.infer<typeof EvaluationSettings>
 export type TaskRef = z.infer<typeof TaskRef>

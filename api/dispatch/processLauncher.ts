@@ -28,7 +28,7 @@ const Note = z.object({
 })
 
 /**
- * A runtime gets its url, its token and a TMPDIR in its environment, and of the api's only what `inherited` lets through.
+ * A runtime gets its url, its token, a TMPDIR and a folder for caches in its environment, and of the api's only what `inherited` lets through.
  * It ends with its whole group.
  */
 export function createProcessLauncher(options: ProcessOptions): Launcher {
@@ -51,6 +51,7 @@ export function createProcessLauncher(options: ProcessOptions): Launcher {
         ODDSMITH_URL: access.url,
         ODDSMITH_TOKEN: access.token,
         TMPDIR: scratchOf(run.id),
+        ODDSMITH_CACHE: join(options.home, 'cache'),
       }
       const env = { ...Object.fromEntries(kept), ...own }
       const [program, ...args] = command

@@ -3,7 +3,7 @@ import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { createEvaluation } from '../runs/create.ts'
 import { builder } from './builder.ts'
 import { rowId } from './id.ts'
-import { EngineInput } from './recipe.ts'
+import { EngineInput, QuantizationType } from './recipe.ts'
 import { RunType } from './run.ts'
 import { EvaluateTaskInput } from './task.ts'
 import { ModelInput } from './train.ts'
@@ -25,6 +25,11 @@ const EvaluateInput = builder.inputType('EvaluateInput', {
       type: [EvaluateTaskInput],
       required: true,
       description: 'The tasks, each once, at least one.',
+    }),
+    quantization: t.field({
+      type: QuantizationType,
+      description:
+        'How the base model is held, whatever it was while an adapter was trained. Default: NONE.',
     }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
     priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),

@@ -7,6 +7,7 @@ import {
   nllOf,
   Recipe,
   type Dialect as DialectName,
+  type Quantization,
 } from '#schema/spec.ts'
 import { builder } from './builder.ts'
 
@@ -102,6 +103,17 @@ const Recompute = builder.enumType('Recompute', {
     ATTENTION: { description: 'Attention probabilities and cheap elementwise results.' },
     LAYER: { description: 'Whole decoder layers: slowest, least memory.' },
   },
+})
+
+export const QuantizationType = builder.enumType('Quantization', {
+  description: "How the matrices of the base model's layers are held.",
+  values: {
+    NONE: { description: 'As the checkpoint stores them.' },
+    NF4: {
+      description:
+        'In four bits (QLoRA: NF4 in blocks of 64, double quantization), quantized once and kept beside the model.',
+    },
+  } satisfies Record<Quantization, object>,
 })
 
 const Linear = builder.enumType('Linear', {

@@ -1,14 +1,14 @@
 /** Runs: what was asked for, how far it is, what came of it. */
 import { runStatuses, type RunStatus } from '#schema/lifecycle.ts'
 import type { Failure } from '#schema/runs.ts'
-import type { TaskRef } from '#schema/spec.ts'
+import type { Quantization, TaskRef } from '#schema/spec.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { cancelRun } from '../runs/cancel.ts'
 import { retryRun } from '../runs/retry.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
-import { EngineType, LoraType, RecipeType } from './recipe.ts'
+import { EngineType, LoraType, QuantizationType, RecipeType } from './recipe.ts'
 import { SettingsType } from './task.ts'
 
 const member = { member: true }
@@ -141,6 +141,12 @@ export const RunType = builder.drizzleNode('runs', {
       nullable: true,
       description: 'The low-rank update it looks for; null for an evaluation.',
       resolve: ({ spec }) => (spec.kind === 'TRAIN' ? spec.lora : null),
+    }),
+    quantization: t.field({
+      type: QuantizationType,
+      description: 'How it holds the base model.',
+      // Runs that are older than this have no such word in their spec.
+      resolve: ({ spec }) => (spec.quantization as Quantization | undefined) ?? 'NONE',
     }),
     engine: t.field({
       type: EngineType,

@@ -2,7 +2,7 @@
 import { Conflict, InvalidInput, LimitExceeded } from '../problem.ts'
 import { createTraining, type TrainInput } from '../runs/create.ts'
 import { builder } from './builder.ts'
-import { EngineInput, LoraInput, RecipeInput } from './recipe.ts'
+import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.ts'
 import { RunType } from './run.ts'
 import { EvaluateTaskInput } from './task.ts'
 
@@ -57,6 +57,11 @@ const TrainAdapterInput = builder.inputType('TrainAdapterInput', {
     }),
     model: t.field({ type: ModelInput, required: true, description: 'What is trained.' }),
     dataset: t.field({ type: DatasetInput, required: true, description: 'What it is trained on.' }),
+    quantization: t.field({
+      type: QuantizationType,
+      description:
+        'How the base model is held while it is trained and, with evaluate, scored. Default: NONE.',
+    }),
     recipe: t.field({ type: RecipeInput, description: 'How it is trained.' }),
     lora: t.field({ type: LoraInput, description: 'What is trained of it.' }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { and, count, eq } from 'drizzle-orm'
-import type { EvaluateSpec, RunSpec, TaskRef, TrainSpec } from '#schema/spec.ts'
+import type { EvaluateSpec, Quantization, RunSpec, TaskRef, TrainSpec } from '#schema/spec.ts'
 import { baseModels, datasets, runs } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
 import { queueTopic, ring } from '../bell.ts'
@@ -37,11 +37,12 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   const [model, dataset, evaluate] = await together([
     pinModel(config, parsed.model.path, ['model', 'path']),
     pinFile(config, parsed.dataset.path, ['dataset', 'path']),
-    pinTasks(config, parsed.evaluate?.tasks ?? [], ['evaluate', 'tasks']),
+    pinTasks(config, parsed.evaluate?.tasks ?? [], parsed.quantization, ['evaluate', 'tasks']),
   ])
   const spec: TrainSpec = {
     kind: 'TRAIN',
     model: { path: model.path, revision: model.revision },
+    quantization: parsed.quantization,
     dataset: { ...parsed.dataset, path: dataset.path, sha256: dataset.sha256 },
     recipe: parsed.recipe,
     lora: parsed.lora,
@@ -76,7 +77,7 @@ export async function createEvaluation(
   const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
   const [model, evaluate] = await together([
     pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
-    pinTasks(ctx.config, parsed.tasks, ['tasks']),
+    pinTasks(ctx.config, parsed.tasks, parsed.quantization, ['tasks']),
   ])
   if (adapter !== null && model.revision !== adapter.baseModel.revision) {
     const message = `expected the adapter's base model ${adapter.baseModel.revision}, got ${model.revision} at ${model.path}`
@@ -85,6 +86,7 @@ export async function createEvaluation(
   const spec: EvaluateSpec = {
     kind: 'EVALUATE',
     model: { path: model.path, revision: model.revision },
+    quantization: parsed.quantization,
     adapter: adapter === null ? null : { id: adapter.id, sha256: adapter.sha256 },
     engine: parsed.engine,
     evaluate,
@@ -170,6 +172,7 @@ export async function insertRun(
 async function pinTasks(
   config: Config,
   wanted: readonly TaskInput[],
+  quantization: Quantization,
   at: readonly string[],
 ): Promise<TaskRef[]> {
   const pinned = wanted.map(async ({ task, limit, rows }, i): Promise<TaskRef> => {
@@ -190,7 +193,7 @@ async function pinTasks(
       rowsSha256,
       fewShot: 0,
       dialect: 'LM_EVAL',
-      dtype: 'FLOAT32',
+      dtype: quantization === 'NF4' ? 'NF4' : 'FLOAT32',
     } as const
     return { settings, rows: path }
   })

@@ -1,6 +1,6 @@
 /** What a client says to start a run; defaults and limits are those of the spec. */
 import { z } from 'zod'
-import { DatasetRef, Engine, LoraSpec, Recipe } from '#schema/spec.ts'
+import { DatasetRef, Engine, LoraSpec, Quantization, Recipe } from '#schema/spec.ts'
 import { isTask, taskNames, type TaskName } from '#schema/tasks.ts'
 import { InvalidInput } from '../problem.ts'
 
@@ -28,6 +28,7 @@ const Tasks = z
 const common = {
   idempotencyKey: z.string().min(1).max(200),
   name: z.string().trim().min(1).max(200).optional(),
+  quantization: Quantization.default('NONE'),
   engine: Engine.strict().prefault({}),
   /** Higher runs start first. */
   priority: z.number().int().min(-1000).max(1000).default(0),

@@ -9,6 +9,7 @@ export function specFacts(spec: RunSpec): Html {
     ['Model', spec.model.path],
     ['Revision', short(spec.model.revision)],
   ]
+  if (spec.quantization === 'NF4') facts.push(['Base model in', 'NF4'])
   if (spec.kind === 'TRAIN') {
     const { dataset, recipe, lora } = spec
     facts.push(

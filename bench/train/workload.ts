@@ -27,6 +27,7 @@ export const trainSpec = ({
 }: Setting): TrainSpec => ({
   kind: 'TRAIN',
   model: { path: model, revision: '0'.repeat(64) },
+  quantization: 'NONE',
   dataset: { path: dataset, sha256: '0'.repeat(64), shuffle: true, limit: null, testSize: 0 },
   recipe: Recipe.parse({ maxSteps, evalEvery: 0, checkpointEvery: 0 }),
   lora: LoraSpec.parse({}),

@@ -1,14 +1,22 @@
 /** Files that are either whole or absent, whatever happens to the process. */
+import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Write chunks to `path`: beside it first, flushed to the disk, then renamed over it. */
-export async function writeAtomically(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.partial`)
+export async function writeAtomically(
+  path: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  // Not by the process's number alone: on a shared folder, those of two containers may be the same.
+  const temporary = join(
+    dirname(path),
+    `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.partial`,
+  )
   try {
     const file = await open(temporary, 'w')
     try {
-      for (const chunk of chunks) await file.appendFile(chunk)
+      for await (const chunk of chunks) await file.appendFile(chunk)
       await file.sync()
     } finally {
       await file.close()

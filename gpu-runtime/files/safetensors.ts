@@ -196,10 +196,14 @@ async function readFully(
   return bytes
 }
 
-export type NewTensor = {
+/** What a header says of a tensor that is to be written. */
+export type TensorPlan = {
   readonly name: string
   readonly dtype: 'F32' | 'BF16' | 'F16' | 'I64' | 'U8'
   readonly shape: readonly number[]
+}
+
+export type NewTensor = TensorPlan & {
   /**
    * The elements, or their bits; a Float32Array for BF16 or F16 is rounded to nearest, ties to
    * even.
@@ -221,37 +225,66 @@ export async function writeSafetensors(
     (a, b) =>
       dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   )
+  await streamSafetensors(path, sorted, sorted.map(bytesOf), metadata)
+}
+
+/**
+ * Write a file, whole or not at all, from tensors that are made one after another: `data` are their
+ * bytes in the order of `plans`, which is theirs in the file.
+ */
+export async function streamSafetensors(
+  path: string,
+  plans: readonly TensorPlan[],
+  data: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const sizes = plans.map(({ dtype, shape }) => shape.reduce((n, d) => n * d, dtypeBytes[dtype]))
+  const begin = header(path, plans, sizes, metadata)
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield begin
+    let at = 0
+    for await (const bytes of data) {
+      const plan = plans[at]
+      if (bytes.byteLength !== sizes[at])
+        throw new Error(
+          `${path}: tensor "${plan?.name}" has ${bytes.byteLength} bytes, expected ${sizes[at]} for ${plan?.dtype} [${plan?.shape.join(', ')}]`,
+        )
+      at++
+      yield bytes
+    }
+    if (at < plans.length) throw new Error(`${path}: tensor "${plans[at]!.name}" was not given`)
+  }
+  await writeAtomically(path, chunks())
+}
+
+/** Length and JSON, padded so that the data section begins on a multiple of 8. */
+function header(
+  path: string,
+  plans: readonly TensorPlan[],
+  sizes: readonly number[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const entries: [string, unknown][] = []
   if (Object.keys(metadata).length > 0)
     entries.push([
       '__metadata__',
       Object.fromEntries(Object.entries(metadata).toSorted(([a], [b]) => (a < b ? -1 : 1))),
     ])
-  const chunks: Uint8Array[] = []
   const names = new Set(['__metadata__'])
   let end = 0
-  for (const tensor of sorted) {
-    const { name, dtype, shape } = tensor
+  plans.forEach(({ name, dtype, shape }, i) => {
     if (names.has(name))
       throw new Error(`${path}: tensor "${name}" given twice, or a reserved name`)
     names.add(name)
-    const bytes = bytesOf(tensor)
-    const expected = shape.reduce((product, n) => product * n, dtypeBytes[dtype])
-    if (bytes.byteLength !== expected)
-      throw new Error(
-        `${path}: tensor "${name}" has ${bytes.byteLength} bytes, expected ${expected} for ${dtype} [${shape.join(', ')}]`,
-      )
-    entries.push([name, { dtype, shape, data_offsets: [end, (end += expected)] }])
-    chunks.push(bytes)
-  }
+    entries.push([name, { dtype, shape, data_offsets: [end, (end += sizes[i]!)] }])
+  })
   // Built by hand: an object would put names that look like integers first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(',')}}`
-  const header = Buffer.from(json)
-  const padded = Buffer.alloc(Math.ceil(header.length / 8) * 8, ' ')
-  header.copy(padded)
-  const length = Buffer.alloc(8)
-  length.writeBigUInt64LE(BigInt(padded.length))
-  await writeAtomically(path, [length, padded, ...chunks])
+  const text = Buffer.from(json)
+  const whole = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8, ' ')
+  whole.writeBigUInt64LE(BigInt(whole.length - 8))
+  text.copy(whole, 8)
+  return whole
 }
 
 function bytesOf({ dtype, data }: NewTensor): Uint8Array {

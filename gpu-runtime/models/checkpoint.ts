@@ -4,6 +4,7 @@ import { FormatError } from '../error.ts'
 import { openModel } from '../files/modelDirectory.ts'
 import { readParts, type TensorInfo } from '../files/safetensors.ts'
 import type { StoredWeight } from '../tensor/storedWeight.ts'
+import { storedNf4, type StoreOptions } from '../quantization/store.ts'
 import { parseConfig, type DecoderConfig } from './config.ts'
 
 /** Opened, not read: weights stay in their files until onnxruntime maps them. */
@@ -39,6 +40,22 @@ export async function openCheckpoint(directory: string): Promise<Checkpoint> {
       return { file: info.file, offset: info.offset, bytes: info.bytes, shape: info.shape, dtype }
     },
   }
+}
+
+/**
+ * The same checkpoint with the matrices of its decoder layers in NF4, and everything else as it is: what bitsandbytes leaves out
+ * is the head, and what is not a linear. They are quantized by the first who asks, which takes seconds for a billion weights.
+ */
+export async function inNf4(
+  checkpoint: Checkpoint,
+  options: Omit<StoreOptions, 'directory'>,
+): Promise<Checkpoint> {
+  const { directory, tensors } = checkpoint
+  const linears = [...tensors.values()].filter(
+    ({ name, shape }) => /^model\.layers\.\d+\..*\.weight$/.test(name) && shape.length === 2,
+  )
+  const stored = await storedNf4(linears, { ...options, directory })
+  return { ...checkpoint, weight: (name) => stored.get(name) ?? checkpoint.weight(name) }
 }
 
 /** Rows of the vocabulary's matrix that are in memory together. */

@@ -5,7 +5,7 @@
  * The order of nodes in the file steers the order of execution. onnxruntime walks back from the graph's leaves and takes the
  * producer with the highest index first, so what must run late has to stand early among its consumer's producers:
  *
- *   casts        weights to float32: lowest, so each is made just before the node that needs it
+ *   casts        weights to the compute type: lowest, so each is made just before the node that needs it
  *   forward
  *   recompute    of all layers: below the upstream gradients, so a layer recomputes only once its gradient has arrived
  *   backward     last layer first
@@ -14,7 +14,7 @@
  */
 import { FormatError } from '../error.ts'
 import { is, order, type Body, type DType, type Op, type Tensor } from '../tensor/tensor.ts'
-import { type Dim, type Shape } from '../tensor/dim.ts'
+import { sameShape, type Dim, type Shape } from '../tensor/dim.ts'
 import {
   elementTypes,
   encodeModel,
@@ -26,8 +26,9 @@ import {
   type Node,
   type ValueInfo,
 } from './proto.ts'
-import type { StoredWeight } from '../tensor/storedWeight.ts'
+import type { DenseWeight, StoredWeight } from '../tensor/storedWeight.ts'
 import { rules } from './rules.ts'
+import { dequantized, external } from './weights.ts'
 
 /** What a graph computes; gradients are in the order of the trainables. */
 export type Program = {
@@ -84,8 +85,8 @@ export type Writer = {
   elementType(dtype: DType): ElementType
   /** Is result `index` of y used by anybody in this scope? */
   uses(y: Tensor, index: number): boolean
-  /** A weight as it is stored: its rows are gathered first and cast after. */
-  stored(x: Tensor): { name: string; dtype: StoredWeight['dtype'] } | null
+  /** A dense weight as it is stored: its rows are gathered first and cast after. */
+  stored(x: Tensor): { name: string; dtype: DenseWeight['dtype'] } | null
 }
 
 type Scope = {
@@ -139,32 +140,24 @@ export function emit(
     return name
   }
 
-  const weightName = (
-    name: string,
-    shape: Shape,
-  ): { name: string; dtype: StoredWeight['dtype'] } => {
-    const { file, offset, bytes, dtype, shape: stored } = weight(name)
-    if (stored.length !== shape.length || stored.some((d, i) => d !== shape[i])) {
+  const stored = ({ attributes: { name }, shape }: Tensor<'weight'>): StoredWeight => {
+    const found = weight(name)
+    if (!sameShape(found.shape, shape)) {
+      const { file } = found.dtype === 'nf4' ? found.codes : found
       throw new FormatError(
-        `${file}: tensor "${name}" has shape [${stored}], the configuration expects [${shape}]`,
+        `${file}: tensor "${name}" has shape [${found.shape}], the configuration expects [${shape}]`,
       )
     }
-    if (!initializers.has(name)) {
-      const externalData = [
-        { key: 'location', value: file.replace(/^\//, '') },
-        { key: 'offset', value: String(offset) },
-        { key: 'length', value: String(bytes) },
-      ]
-      initializers.set(name, {
-        name,
-        dims: stored,
-        dataType: elementTypes[dtype],
-        externalData,
-        dataLocation: 1,
-      })
-    }
-    return { name, dtype }
+    return found
   }
+
+  const initialize = (initializer: Initializer): string => {
+    if (!initializers.has(initializer.name)) initializers.set(initializer.name, initializer)
+    return initializer.name
+  }
+
+  /** Weights that are not of the compute type are converted for each use: kept, they would take what their type saves. */
+  const converted = (x: Tensor): boolean => is(x, 'weight') && stored(x).dtype !== compute
 
   const put = (section: Section, rank: number, node: Node) => {
     nodes.push({ section: sections[section], rank, node })
@@ -203,7 +196,13 @@ export function emit(
       constant,
       elementType,
       uses: (y, index) => scope.used.get(y)?.has(index) ?? false,
-      stored: (x) => (is(x, 'weight') ? weightName(x.attributes.name, x.shape) : null),
+      stored(x) {
+        if (!is(x, 'weight')) return null
+        const found = stored(x)
+        if (found.dtype === 'nf4') return null
+        const name = initialize(external(x.attributes.name, found, found.shape, found.dtype))
+        return { name, dtype: found.dtype }
+      },
     }
   }
 
@@ -217,7 +216,7 @@ export function emit(
     if (known) return known
     const made = make(x, scope)
     describe(x, made[0]!)
-    scope.values.set(x, made)
+    if (!converted(x)) scope.values.set(x, made)
     return made
   }
 
@@ -234,10 +233,12 @@ export function emit(
     }
     if (is(x, 'constant')) return [constant(x.attributes.data, x.attributes.shape, x.dtype)]
     if (is(x, 'weight')) {
-      const { name, dtype } = weightName(x.attributes.name, x.shape)
-      return dtype === compute
-        ? [name]
-        : writer(scope, 'casts', 0, name).op('Cast', [name], { to: elementTypes[compute] })
+      const { name } = x.attributes
+      const found = stored(x)
+      const w = writer(scope, 'casts', 0, name)
+      if (found.dtype === 'nf4') return dequantized(name, found, compute, w, initialize)
+      initialize(external(name, found, found.shape, found.dtype))
+      return found.dtype === compute ? [name] : w.op('Cast', [name], { to: elementTypes[compute] })
     }
     if (is(x, 'call')) return inline(x, scope)
     const section = scope.section(x)
@@ -265,7 +266,7 @@ export function emit(
 
   /** Emit in topological order, so that recursion stays shallow. */
   function run(roots: readonly Tensor[], scope: Scope): string[][] {
-    for (const x of order(roots, new Set(scope.values.keys()))) values(x, scope)
+    for (const x of order(roots, new Set(scope.values.keys()))) if (!converted(x)) values(x, scope)
     return roots.map((r) => values(r, scope))
   }
 

@@ -40,8 +40,8 @@ export type Blocks = {
 /** So that a block of zeros has a reciprocal. */
 const smallest = Math.fround(1e-38)
 
-/** Throws FormatError when a value is not finite. */
-export function quantize(values: Float32Array): Blocks {
+/** Throws FormatError, beginning with `what`, when a value is not finite. */
+export function quantize(values: Float32Array, what: string): Blocks {
   const count = Math.ceil(values.length / blockSize)
   const codes = new Uint8Array((count * blockSize) / 2)
   const absmax = new Float32Array(count)
@@ -53,7 +53,7 @@ export function quantize(values: Float32Array): Blocks {
     for (let i = 0; i < length; i++) most = Math.max(most, Math.abs(values[start + i]!))
     if (!Number.isFinite(most))
       throw new FormatError(
-        `elements ${start} to ${start + length - 1} hold a value that is not finite`,
+        `${what}: elements ${start} to ${start + length - 1} hold a value that is not finite`,
       )
     if (length === blockSize) {
       absmax[b] = most

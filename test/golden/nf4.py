@@ -1,6 +1,7 @@
 """
 Makes nf4.json and nf4.safetensors with bitsandbytes on the CPU: NF4 in blocks of 64, absmax quantized in
-blocks of 256 (double quantization). Beside what make.py needs:
+blocks of 256 (double quantization); and what TRL makes of the tiny model, whose linears bitsandbytes holds
+in it (QLoRA), under the random adapter of tiny.safetensors. Beside what make.py needs:
 
     pip install bitsandbytes==0.50.2
     python test/golden/nf4.py
@@ -18,7 +19,12 @@ sys.dont_write_bytecode = True
 
 import torch
 from bitsandbytes import functional as bnb
-from safetensors.torch import save_file
+from bitsandbytes.nn import Linear4bit
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import BitsAndBytesConfig, LlamaForCausalLM
+
+import trl_orpo
 
 HERE = Path(__file__).resolve().parent
 SEED = 505
@@ -63,7 +69,7 @@ def cases(generator):
     flat = torch.where(normal(4, 64) > 0, 0.25, -0.25)
     zero_tail = normal(2, 35)
     zero_tail[1, 29:] = 0
-    tiny = normal(2, 64) * 1e-39
+    denormal = normal(2, 64) * 1e-39
     # Some weights of a linear are far from the others.
     many = normal(131, 149) * 0.02 * (1 + 9 * (torch.rand(131, 1, generator=generator) < 0.1))
     return {
@@ -72,7 +78,7 @@ def cases(generator):
         'holes': holes,
         'flat': flat,
         'zero_tail': zero_tail,
-        'tiny': tiny,
+        'denormal': denormal,
         'midpoints': midpoints(),
         'float16': normal(24, 96).to(torch.float16),
         'many': many.to(torch.bfloat16),
@@ -91,6 +97,33 @@ def digest(tensor):
     return hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
 
 
+def qlora(name):
+    """Loss, metrics and gradients of pairs 0 and 1, as make.py has them for the model in float32."""
+    four_bits = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type='nf4',
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    model = LlamaForCausalLM.from_pretrained(
+        HERE / name,
+        dtype=torch.float32,
+        attn_implementation='eager',
+        quantization_config=four_bits,
+        device_map='cpu',
+    )
+    held = [key for key, module in model.named_modules() if isinstance(module, Linear4bit)]
+    assert len(held) == 7 * model.config.num_hidden_layers, held
+    golden = json.loads((HERE / f'{name}.json').read_text())
+    run = trl_orpo.trainer(model, golden['pairs'], golden['made']['seed'], trl_orpo.SETTINGS)
+    stored = load_file(HERE / f'{name}.safetensors')
+    adapter = {key: value for key, value in stored.items() if key.startswith('base_model')}
+    set_peft_model_state_dict(run.model, adapter)
+    run.model.train()  # In eval mode, CPUs with bfloat16 instructions compute the first linears in bfloat16.
+    metrics, grad, _ = trl_orpo.micro_batch(run)
+    return metrics, grad
+
+
 def main():
     torch.set_num_threads(1)
     tensors = {}
@@ -98,13 +131,20 @@ def main():
         parts = {'weight': weight, **quantized(weight)}
         tensors |= {f'{name}.{part}': value.contiguous() for part, value in parts.items()}
     tensors['dynamic_map'] = bnb.create_dynamic_map()
-    packages = {name: version(name) for name in ('torch', 'bitsandbytes')}
+    metrics, grad = qlora('tiny')
+    tensors |= {f'qlora.{key}': value.contiguous() for key, value in grad.items()}
+    packages = {name: version(name) for name in ('torch', 'transformers', 'trl', 'peft')}
+    packages['bitsandbytes'] = version('bitsandbytes')
     made = {'by': 'test/golden/nf4.py', **packages, 'seed': SEED}
     save_file(tensors, HERE / 'nf4.safetensors', {'made': json.dumps(made)})
     (HERE / 'nf4.safetensors').chmod(0o644)
     rows, columns = 576, 577
     large = {name: digest(part) for name, part in quantized(generated(rows, columns)).items()}
-    content = {'made': made, 'generated': {'rows': rows, 'columns': columns, 'sha256': large}}
+    content = {
+        'made': made,
+        'generated': {'rows': rows, 'columns': columns, 'sha256': large},
+        'qlora': {'model': 'tiny', 'pairs': [0, 1], 'metrics': metrics},
+    }
     (HERE / 'nf4.json').write_text(json.dumps(content, indent=2) + '\n')
 
 

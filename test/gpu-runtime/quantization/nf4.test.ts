@@ -15,7 +15,7 @@ import { readJson } from '../golden.ts'
 import { dequantizeAbsmax, dequantize } from './reference.ts'
 
 const { tensors } = await readHeader(resolve(import.meta.dirname, '../../golden/nf4.safetensors'))
-const names = [...tensors.keys()].filter((n) => n.endsWith('.weight')).map((n) => n.slice(0, -7))
+const names = [...tensors.keys()].filter((n) => n.endsWith('.codes')).map((n) => n.slice(0, -6))
 
 /** A part of a case, as bits: 0 and -0 are not the same. */
 async function golden(name: string, part: string): Promise<Uint8Array | Uint32Array> {
@@ -51,7 +51,7 @@ test('the 8-bit data type of absmax is bitsandbytes’ dynamic map', async () =>
 for (const name of names) {
   test(`${name}: codes, absmax and its double quantization equal bitsandbytes'`, async () => {
     const weight = await readTensor(tensors.get(`${name}.weight`)!)
-    const blocks = quantize(weight)
+    const blocks = quantize(weight, 'weight')
     const made = parts(blocks, quantizeAbsmax(blocks.absmax), weight.length)
     for (const [part, got] of Object.entries(made))
       assert.deepEqual(
@@ -70,7 +70,7 @@ test('332,352 weights in 5,193 blocks have bitsandbytes’ hashes', () => {
     const hashed = Math.imul(i, 2654435761) >>> 8
     return Math.floor((hashed - 2 ** 23) / 2 ** ((i >> 6) % 5)) / 2 ** 24
   })
-  const blocks = quantize(weight)
+  const blocks = quantize(weight, 'weight')
   const made = parts(blocks, quantizeAbsmax(blocks.absmax), weight.length)
   for (const [part, { buffer, byteOffset, byteLength }] of Object.entries(made)) {
     const bytes = new Uint8Array(buffer, byteOffset, byteLength)
@@ -82,6 +82,9 @@ test('a value that is not finite is refused with its place', () => {
   for (const value of [NaN, Infinity, -Infinity]) {
     const weight = new Float32Array(200).fill(0.5)
     weight[130] = value
-    assert.throws(() => quantize(weight), /elements 128 to 191 hold a value that is not finite/)
+    assert.throws(
+      () => quantize(weight, '"w"'),
+      /"w": elements 128 to 191 hold a value that is not finite/,
+    )
   }
 })
