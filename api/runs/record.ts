@@ -40,13 +40,15 @@ const recorders: Recorders = {
     }
     await finishEvaluation(tx, evaluation.id)
   },
-  finished: async ({ tx }, run) => {
+  finished: async (step, run) => {
+    const { tx } = step
     if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) === null)
       throw wrong(run.id, 'finished without an adapter')
     const open = await openOrders(tx, run)
     if (open.length > 0)
       throw wrong(run.id, `finished without ${open.map(({ key }) => key).join(', ')}`)
     if (run.spec.kind === 'TRAIN' && run.spec.evaluate.length > 0) await compareRun(tx, run.id)
+    await prune(step, await checkpoints(tx, run.id))
   },
 }
 
@@ -98,17 +100,24 @@ async function recordMetrics(step: Step, run: Run, body: EventBody<'metrics'>): 
  * stored since: a quick runtime uploads several before the post that names the first.
  */
 async function recordCheckpoint(
-  { tx, pruned }: Step,
+  step: Step,
   run: Run,
   body: EventBody<'checkpoint'>,
 ): Promise<void> {
-  await expectArtifacts(tx, run, 'CHECKPOINT', [body.artifact])
-  const stored = await tx
+  await expectArtifacts(step.tx, run, 'CHECKPOINT', [body.artifact])
+  const stored = await checkpoints(step.tx, run.id)
+  await prune(step, stored.slice(stored.findIndex(({ id }) => id === body.artifact) + 2))
+}
+
+/** Newest first. */
+const checkpoints = (tx: Db, runId: string) =>
+  tx
     .select({ id: artifacts.id, runId: artifacts.runId })
     .from(artifacts)
-    .where(and(eq(artifacts.runId, run.id), eq(artifacts.kind, 'CHECKPOINT')))
+    .where(and(eq(artifacts.runId, runId), eq(artifacts.kind, 'CHECKPOINT')))
     .orderBy(desc(artifacts.createdAt), desc(artifacts.step))
-  const old = stored.slice(stored.findIndex(({ id }) => id === body.artifact) + 2)
+
+async function prune({ tx, pruned }: Step, old: Step['pruned']): Promise<void> {
   if (old.length === 0) return
   await tx.delete(artifacts).where(
     inArray(

@@ -22,6 +22,7 @@ export type Event = {
   readonly type: string
   readonly status: string | null
   readonly step: number | null
+  readonly at: string
   readonly body: Readonly<Record<string, any>>
 }
 
@@ -101,7 +102,7 @@ export async function install(overrides: Partial<Config> = {}) {
   /** Everything that happens in a run from its first event to its last. */
   async function* follow(id: string): AsyncGenerator<Event> {
     const document =
-      'subscription ($id: ID!) { runEvents(id: $id) { cursor attempt source type status step body } }'
+      'subscription ($id: ID!) { runEvents(id: $id) { cursor attempt source type status step at body } }'
     for await (const { runEvents } of client.subscribe<{ runEvents: Event }>(document, { id }))
       yield runEvents
   }
@@ -113,6 +114,14 @@ export async function install(overrides: Partial<Config> = {}) {
       seen.push(event.status ?? event.type)
     }
     assert.fail(`the run ended before what was waited for: ${seen.join(' ')}`)
+  }
+
+  /** Of a run's runtime, which leads a process group; null while there is none. */
+  async function pid(id: string): Promise<number | null> {
+    const file = join(config.home, 'runtimes', `${uuid(id)}.json`)
+    return readFile(file, 'utf8')
+      .then((text) => (JSON.parse(text) as { pid: number }).pid)
+      .catch(() => null) // not there, or not yet whole
   }
 
   return {
@@ -136,13 +145,9 @@ export async function install(overrides: Partial<Config> = {}) {
       const { run } = await client.query<{ run: any }>(runDocument, { id })
       return { run, events }
     },
+    pid,
     /** Signals the whole process group of a run's runtime. */
-    async signal(id: string, signal: NodeJS.Signals): Promise<void> {
-      const { pid } = JSON.parse(
-        await readFile(join(config.home, 'runtimes', `${uuid(id)}.json`), 'utf8'),
-      ) as { pid: number }
-      process.kill(-pid, signal)
-    },
+    signal: async (id: string, signal: NodeJS.Signals) => process.kill(-(await pid(id))!, signal),
     /** Where the bytes of an artifact of a run are. */
     artifact: (id: string, artifact: string) =>
       join(config.home, 'artifacts', uuid(id), uuid(artifact)),

@@ -341,6 +341,26 @@ test('of a run’s checkpoints the newest two are kept', async () => {
   await attempt.say(['failed', { code: 'INPUT', message: 'enough' }])
 })
 
+test('a run that has succeeded keeps its adapter and no checkpoint', async () => {
+  const attempt = await begin({ evaluate: null })
+  await attempt.say(started())
+  for (const step of [1, 2]) {
+    const { id } = await attempt.store('CHECKPOINT', 'checkpoint.bin', `at ${step}`, step)
+    await attempt.say(['checkpoint', { step, artifact: id }])
+  }
+  const { id, sha256 } = await attempt.store('ADAPTER', 'adapter_model.safetensors', 'adapter')
+  await attempt.say(['adapter', { artifacts: [id], sha256, parameters: 1 }])
+  const before = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
+  assert.equal(before.length, 3, 'scoring may still fail')
+  await attempt.say(['finished', { summary: {} }])
+  const kept = await db.select().from(artifacts).where(eq(artifacts.runId, attempt.runId))
+  assert.deepEqual(
+    kept.map(({ kind }) => kind),
+    ['ADAPTER'],
+  )
+  assert.deepEqual(await readdir(`${ctx.config.home}/artifacts/${attempt.runId}`), [id])
+})
+
 test('checkpoints that were stored before the first of them was named are kept until they are', async () => {
   const attempt = await begin()
   const ids: string[] = []
