@@ -66,7 +66,15 @@ function graph(
   const denominator = add(div(sqrt(nextV), scalar('correction2')), epsilon)
   const decayed = weightDecay === 0 ? w : mul(w, sub(1, mul(scalar('rate'), weightDecay)))
   const nextW = sub(decayed, mul(div(nextM, denominator), scalar('stepSize')))
-  return emit({ outputs: { nextW, nextM, nextV, norm } }, (name) => {
+  // A gradient that is not finite moves nothing.
+  const finite = lessOrEqual(norm, 3.4e38)
+  const outputs = {
+    nextW: where(finite, nextW, w),
+    nextM: where(finite, nextM, m),
+    nextV: where(finite, nextV, v),
+    norm,
+  }
+  return emit({ outputs }, (name) => {
     throw new Error(`internal: no weight ${name}`)
   })
 }

@@ -27,13 +27,14 @@ const unsigned = new Quantizer(false)
 const m = new Float32Array(blockSize)
 const v = new Float32Array(blockSize)
 
-/** Updates everything but g, in place; returns the norm of g before clipping. */
+/** Updates everything but g, in place; returns the norm of g before clipping. A norm that is not finite moves nothing. */
 export default function step(vectors: StepVectors, { matrices, settings, ...at }: StepArguments) {
   const { w, g, mCodes, mScales, mWhole, vCodes, vScales, vWhole } = vectors
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm } = settings
   let squares = 0
   for (let i = 0; i < g.length; i++) squares += g[i]! * g[i]!
   const norm = Math.sqrt(squares)
+  if (!Number.isFinite(norm)) return norm
   const clip = Math.min(1, maxGradNorm / (norm + 1e-6))
   const keep = 1 - at.rate * weightDecay
   const stepSize = at.rate / (1 - beta1 ** at.step)

@@ -27,34 +27,40 @@ export function microBatchMetrics(
   }
 }
 
-export type Window = { readonly sums: Readonly<Values>; readonly count: number }
+export type Window = {
+  readonly sums: Readonly<Values>
+  readonly counts: Readonly<Record<string, number>>
+}
 
-/** A mean of values that come under the same names. */
+/** Means of values by name; a name may be missing now and then. */
 export class Mean {
   #sums: Values
-  #count: number
+  #counts: Record<string, number>
 
-  constructor({ sums, count }: Window = { sums: {}, count: 0 }) {
+  constructor({ sums, counts }: Window = { sums: {}, counts: {} }) {
     this.#sums = { ...sums }
-    this.#count = count
+    this.#counts = { ...counts }
   }
 
   add(values: Values): void {
-    for (const [name, v] of Object.entries(values)) this.#sums[name] = (this.#sums[name] ?? 0) + v
-    this.#count++
+    for (const [name, v] of Object.entries(values)) {
+      this.#sums[name] = (this.#sums[name] ?? 0) + v
+      this.#counts[name] = (this.#counts[name] ?? 0) + 1
+    }
   }
 
   /** What was added since the last `take`, for a checkpoint in the middle of a window. */
   get window(): Window {
-    return { sums: { ...this.#sums }, count: this.#count }
+    return { sums: { ...this.#sums }, counts: { ...this.#counts } }
   }
+
   /** The means so far; starts anew. */
   take(): Values {
     const means = Object.fromEntries(
-      Object.entries(this.#sums).map(([name, s]) => [name, s / this.#count]),
+      Object.entries(this.#sums).map(([name, s]) => [name, s / this.#counts[name]!]),
     )
     this.#sums = {}
-    this.#count = 0
+    this.#counts = {}
     return means
   }
 }

@@ -44,7 +44,8 @@ export const layoutOf = (
 /** An optimizer over the engine's vectors `trainables` and `gradient`. */
 export type Optimizer = {
   /**
-   * Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping. One request to the engine, so that
+   * Step `step` (1, 2, ...) at a learning rate; returns the gradient's norm before clipping: when it is not finite, nothing has
+   * moved. One request to the engine, so that
    * whatever it is asked next comes after the whole step.
    */
   step(step: number, rate: number): Promise<number>

@@ -1,5 +1,6 @@
 /** Training runs on their way through the engine, which is given the next one before it has answered the last. */
 import type { Outputs, Session } from '../onnx/engine.ts'
+import type { Feeds } from '../tensor/feed.ts'
 import type { Run } from './runs.ts'
 
 /** Runs that the engine has at a time. */
@@ -19,6 +20,8 @@ export class Pipeline {
   /** The runs of every step, and null after each step's last. */
   readonly #feed: AsyncGenerator<Run | null>
   readonly #posted: { readonly run: Run; readonly outputs: Promise<Outputs> }[] = []
+  /** What all runs of a step are fed besides. */
+  #common: Feeds = {}
   #fresh = true
   #whole = false
 
@@ -27,8 +30,9 @@ export class Pipeline {
     this.#feed = feed
   }
 
-  /** Give the engine the first run of the coming step, after everything that it was given so far. */
-  async begin(): Promise<void> {
+  /** Give the engine the first run of the coming step, after everything that it was given so far; `common` goes to all its runs. */
+  async begin(common: Feeds): Promise<void> {
+    this.#common = common
     this.#fresh = true
     this.#whole = false
     await this.#post()
@@ -50,11 +54,14 @@ export class Pipeline {
       this.#whole = true
       return
     }
-    const outputs = this.#session.run(run.prepared.feeds, {
-      resident: { trainables: 'trainables' },
-      // The first of a step starts the sum anew: nothing has to be zeroed.
-      [this.#fresh ? 'into' : 'accumulate']: { gradient },
-    })
+    const outputs = this.#session.run(
+      { ...run.prepared.feeds, ...this.#common },
+      {
+        resident: { trainables: 'trainables' },
+        // The first of a step starts the sum anew: nothing has to be zeroed.
+        [this.#fresh ? 'into' : 'accumulate']: { gradient },
+      },
+    )
     outputs.catch(() => {}) // rejects where it is waited for, if it still is
     this.#fresh = false
     this.#posted.push({ run, outputs })

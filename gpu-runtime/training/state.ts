@@ -4,6 +4,7 @@ import type { Recipe } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { readBytes, readHeader, writeSafetensors } from '../files/safetensors.ts'
 import type { Vector } from '../onnx/engine.ts'
+import type { LossScaleState } from './lossScale.ts'
 import type { Window } from './metrics.ts'
 import type { Layout, Moments } from './moments.ts'
 import { layoutOf } from './optimizer.ts'
@@ -16,11 +17,13 @@ export type TrainingState = {
   readonly moments: Moments
   /** Metrics of steps that are done and not yet logged. */
   readonly window: Window
+  /** Where float16 is computed in. */
+  readonly lossScale: LossScaleState | null
 }
 
 export function saveState(
   path: string,
-  { step, window, trainables, moments }: TrainingState,
+  { step, window, lossScale, trainables, moments }: TrainingState,
 ): Promise<void> {
   const tensors = Object.entries({ trainables, ...moments }).map(([name, data]) => ({
     name,
@@ -28,7 +31,11 @@ export function saveState(
     shape: [data.length],
     data,
   }))
-  return writeSafetensors(path, tensors, { step: String(step), window: JSON.stringify(window) })
+  return writeSafetensors(path, tensors, {
+    step: String(step),
+    window: JSON.stringify(window),
+    lossScale: JSON.stringify(lossScale),
+  })
 }
 
 /** Throws FormatError when the file is no checkpoint of trainables of `sizes` values each under the recipe's optimizer. */
@@ -61,19 +68,29 @@ export async function loadState(
     step,
     trainables: trainables as Float32Array<ArrayBuffer>,
     moments,
-    window: readWindow(metadata.window, path),
+    window: metadataOf(WindowShape, metadata.window, path),
+    lossScale: metadataOf(LossScaleShape, metadata.lossScale, path),
   }
 }
 
 const WindowShape = z.object({
   sums: z.record(z.string(), z.number()),
-  count: z.number().int().nonnegative(),
+  counts: z.record(z.string(), z.number().int().nonnegative()),
 })
 
-function readWindow(text: string | undefined, path: string): Window {
+const LossScaleShape = z
+  .object({ value: z.number().positive(), steady: z.number().int().nonnegative() })
+  .nullable()
+
+function metadataOf<T>(shape: z.ZodType<T>, text: string | undefined, path: string): T {
   try {
-    return WindowShape.parse(JSON.parse(text ?? ''))
+    return shape.parse(JSON.parse(text ?? ''))
   } catch (cause) {
-    throw new FormatError(`${path}: not a training checkpoint: no sums of metrics`, { cause })
+    throw new FormatError(
+      `${path}: not a training checkpoint: ${text ?? 'nothing'} in its header`,
+      {
+        cause,
+      },
+    )
   }
 }

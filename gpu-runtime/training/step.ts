@@ -11,7 +11,7 @@ import { emit, type ComputeType, type Emitted, type Program } from '../onnx/emit
 import type { Outputs } from '../onnx/engine.ts'
 import { floats, type Feeds } from '../tensor/feed.ts'
 import { gradient, type Recompute } from '../tensor/gradient.ts'
-import { cast, constant, input, matmul } from '../tensor/ops.ts'
+import { cast, constant, div, input, matmul } from '../tensor/ops.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from '../models/config.ts'
@@ -25,7 +25,8 @@ const blocks = ({ hidden }: DecoderConfig): number => (hidden >= 256 ? 2 : 1)
 
 /**
  * Forward, ORPO loss and the gradient of every LoRA matrix as one program, for any number of pairs; `beta` is ORPO's λ. A
- * `scaled` program multiplies the gradients by its input `lossScale`, for float16, in which small ones would vanish. Outputs:
+ * `scaled` program computes gradients from the loss times its input `lossScale` and divides them by it in the end, for float16,
+ * in which small ones would vanish. Outputs:
  * scalars `loss` and `nll`; `chosen`, `rejected`, `logOdds`, `ratio` [pairs]; `meanLogits` [N, 1].
  */
 export function stepProgram(
@@ -48,7 +49,8 @@ export function stepProgram(
     input('meanHeadRow', [config.hidden, 1]),
   )
   const cotangent = scaled ? input('lossScale', []) : constant(1)
-  const gradients = gradient(new Map([[loss, cotangent]]), trainables, recompute) as Tensor[]
+  const scaledGradients = gradient(new Map([[loss, cotangent]]), trainables, recompute) as Tensor[]
+  const gradients = scaled ? scaledGradients.map((g) => div(g, cotangent)) : scaledGradients
   return simplified({
     outputs: { loss, nll, chosen, rejected, logOdds, ratio, meanLogits },
     trainables,

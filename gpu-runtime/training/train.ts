@@ -7,6 +7,8 @@ import { initial, sizesOf } from '../lora/lora.ts'
 import { meanHeadRow, type Checkpoint } from '../models/checkpoint.ts'
 import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
+import { LossScale } from './lossScale.ts'
+import { floats, type Feeds } from '../tensor/feed.ts'
 import { Mean, notFinite, type Values } from './metrics.ts'
 import { openOptimizer } from './optimizer.ts'
 import { expectFits, type PairSource } from './pairs.ts'
@@ -99,7 +101,8 @@ export async function* train({
   }
   await look(fitting, visited)
 
-  const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute)
+  const scale = engine.compute === 'float16' ? new LossScale(resume?.lossScale ?? undefined) : null
+  const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute, scale !== null)
   const graph = emit(program, checkpoint.weight, engine.compute)
   // The engine's thread loads it while this one goes on.
   const opening = engine.open(graph)
@@ -170,12 +173,13 @@ export async function* train({
         engine.read('trainables'),
         optimizer.moments(),
       ])
-      return { step, trainables, moments, window }
+      return { step, trainables, moments, window, lossScale: scale?.state ?? null }
     }
 
+    const common = (): Feeds => (scale ? { lossScale: floats([scale.state.value], []) } : {})
     const pipeline = new Pipeline(session, feed)
     signal.throwIfAborted()
-    await pipeline.begin()
+    await pipeline.begin(common())
     yield {
       type: 'dataset',
       rows: pairs.count,
@@ -207,9 +211,10 @@ export async function* train({
       moved.catch(() => {})
       // Whatever needs the engine between two steps comes before the next one's first run.
       const pause = evaluationDue(step) || checkpointDue(step)
-      if (!pause) await pipeline.begin()
+      if (!pause) await pipeline.begin(common())
       const norm = await moved
-      if (!Number.isFinite(norm))
+      const finite = Number.isFinite(norm)
+      if (!(scale?.update(finite) ?? finite))
         throw diverged(step, { ...values, grad_norm: norm }, `grad_norm is ${norm}`)
 
       const seconds = (performance.now() - since) / 1000
@@ -217,7 +222,7 @@ export async function* train({
       done.tokens += tally.tokens
       done.seconds += seconds
       done.steps++
-      mean.add({ ...values, grad_norm: norm })
+      mean.add(finite ? { ...values, grad_norm: norm } : values)
       if (step % recipe.logEvery === 0 || step === steps.steps) {
         yield {
           type: 'metrics',
@@ -242,7 +247,7 @@ export async function* train({
       const kept = checkpointDue(step) ? state(step) : null
       if (pause) {
         since = performance.now()
-        await pipeline.begin()
+        await pipeline.begin(common())
       }
       if (kept) yield { type: 'state', state: await kept }
     }

@@ -221,7 +221,8 @@ test(
         step: 0,
         trainables,
         moments: { m: zeros(), v: zeros() },
-        window: { sums: {}, count: 0 },
+        window: { sums: {}, counts: {} },
+        lossScale: null,
       },
     }))
       if (event.type === 'metrics') curves.push(event.values)

@@ -17,6 +17,7 @@ import {
   stepProgram,
 } from '#gpu-runtime/training/step.ts'
 import { nllOf } from '#schema/spec.ts'
+import { floats, type Feeds } from '#gpu-runtime/tensor/feed.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
 import { assertClose } from '../closeness.ts'
 import {
@@ -187,6 +188,44 @@ for (const [what, dialect, pick] of [
     )
   }
 }
+
+test(
+  'gradients computed from a scaled loss are those of the loss itself, scaled back',
+  { skip: absent('tiny') },
+  async () => {
+    const golden = readJson('tiny')
+    const checkpoint = await openCheckpoint(modelOf('tiny'))
+    const flat = await flatAdapter(checkpoint, golden, await readTensors('tiny'))
+    const parameters = flat.length
+    await engine.write('trainables', flat)
+    const recipe = { dialect: 'ODDSMITH', nll: null } as const
+    const pairs = golden.orpo.pairs.map((row) => asPair(golden.pairs[row]!, row))
+    const { feeds } = prepare(
+      checkpoint.config,
+      pairs,
+      denominators(pairs, recipe, 1),
+      nllOf(recipe),
+      await meanHeadRow(checkpoint),
+    )
+    const compute = async (scaled: boolean, more: Feeds) => {
+      const { beta } = golden.orpo
+      const program = stepProgram(checkpoint.config, loraOf(golden), beta, 'ATTENTION', scaled)
+      const session = await engine.open(emit(program, checkpoint.weight))
+      await engine.write('gradient', new Float32Array(parameters))
+      await session.run(
+        { ...feeds, ...more },
+        { resident: { trainables: 'trainables' }, into: { gradient: 'gradient' } },
+      )
+      await session.release()
+      return engine.read('gradient')
+    }
+    // A power of two moves exponents only: the same bits.
+    assert.deepEqual(
+      await compute(true, { lossScale: floats([1024], []) }),
+      await compute(false, {}),
+    )
+  },
+)
 
 async function compareStep(
   name: CaseName,

@@ -110,7 +110,8 @@ test('rows are tokenized when their step is near, and again when they come again
     step: from,
     trainables: vector(),
     moments: { m: vector(), v: vector() },
-    window: { sums: {}, count: 0 },
+    window: { sums: {}, counts: {} },
+    lossScale: null,
   }
   for await (const event of start(pairs, from + 20, resume)) {
     if (event.type !== 'progress') continue

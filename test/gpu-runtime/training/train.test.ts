@@ -80,7 +80,8 @@ const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
   step: 0,
   trainables: trainables.slice(),
   moments: { m: new Float32Array(trainables.length), v: new Float32Array(trainables.length) },
-  window: { sums: {}, count: 0 },
+  window: { sums: {}, counts: {} },
+  lossScale: null,
 })
 
 async function collect(
