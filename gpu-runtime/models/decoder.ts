@@ -1,5 +1,5 @@
 /**
- * The decoder of Llama (Touvron et al. 2023) and its relatives on a forest of segments. Where families differ, the configuration
+ * The decoder of Llama (Touvron et al. 2023) and its relatives. Where families differ, the configuration
  * says how (families.ts).
  */
 import type { Linear } from '#schema/spec.ts'
@@ -21,9 +21,8 @@ import {
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from './config.ts'
-import { attend } from './attention.ts'
+import type { Stream } from './attention.ts'
 import { normNames } from './families.ts'
-import { causalMasks, type Stream } from './forest.ts'
 import { modules, width } from './linears.ts'
 
 /**
@@ -48,6 +47,8 @@ export type Forward = {
   readonly hidden: Tensor
   /** The vocabulary's matrix [V, hidden]: logits are hidden · headᵀ. */
   readonly head: Tensor
+  /** What each layer's attention hands on, which depends on the stream's sight. */
+  readonly handed: readonly (readonly Tensor[])[]
 }
 
 /**
@@ -58,15 +59,21 @@ export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Fo
   const { layers, hidden, vocabulary, tiedHead, windows, embeddingScale, logitScale } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
   let x = scaled(rows(embedding, stream.ids), embeddingScale) // [N, hidden]
-  const masks = new Map(windows.map((window) => [window, causalMasks(stream, window)]))
+  const masks = new Map(windows.map((window) => [window, stream.sight.masks(window)]))
+  const handed: (readonly Tensor[])[] = []
   for (let i = 0; i < layers; i++) {
-    x = call(`model.layers.${i}`, [x, ...masks.get(windows[i]!)!], (y, ...given) => [
-      layer(config, stream, parts, i, y!, given),
-    ])[0]!
+    const [next, ...rest] = call(
+      `model.layers.${i}`,
+      [x, ...masks.get(windows[i]!)!],
+      (y, ...given) => layer(config, stream, parts, i, y!, given),
+    )
+    x = next!
+    handed.push(rest)
   }
   return {
     hidden: scaled(norm(config, parts, 'model.norm', x), logitScale),
     head: tiedHead ? embedding : parts.parameter('lm_head.weight', [vocabulary, hidden]),
+    handed,
   }
 }
 
@@ -77,7 +84,7 @@ function layer(
   index: number,
   x: Tensor,
   masks: readonly Tensor[],
-): Tensor {
+): Tensor[] {
   const path = `model.layers.${index}`
   const names = normNames[config.norms]
   /** What a block adds to the residual stream. */
@@ -92,16 +99,22 @@ function layer(
       config.residualScale,
     )
   }
+  let handed: readonly Tensor[] = []
   const attended = added(
     names.attention,
-    (y) => attention(config, stream, parts, index, y, masks),
+    (y) => {
+      const [out, ...rest] = attention(config, stream, parts, index, y, masks)
+      handed = rest
+      return out
+    },
     x,
   )
   const middle = keep(add(x, attended))
-  return add(
+  const out = add(
     middle,
     added(names.mlp, (y) => mlp(config, parts, path, y), middle),
   )
+  return [out, ...handed]
 }
 
 function mlp(config: DecoderConfig, parts: Parts, path: string, x: Tensor): Tensor {
@@ -116,7 +129,7 @@ function attention(
   index: number,
   x: Tensor,
   masks: readonly Tensor[],
-): Tensor {
+): readonly [Tensor, ...Tensor[]] {
   const { heads, kvHeads, headDim, queryKeyNorm, turns, attentionScale } = config
   const path = `model.layers.${index}`
   const normed = (name: string, y: Tensor, count: number) => {
@@ -129,15 +142,17 @@ function attention(
     turn === null ? y : rotated(y, stream.ropes[turn]!, count, headDim)
 
   const [q, k, v] = linears(config, parts, path, ['q_proj', 'k_proj', 'v_proj'], x) // [N, heads·D]
-  const merged = attend(
+  const [merged, ...handed] = stream.sight.attend(
+    index,
     { heads, kvHeads, headDim, scale: attentionScale },
-    stream,
-    turned(normed('q_norm', q!, heads), heads),
-    turned(normed('k_norm', k!, kvHeads), kvHeads),
-    v!,
+    {
+      q: turned(normed('q_norm', q!, heads), heads),
+      k: turned(normed('k_norm', k!, kvHeads), kvHeads),
+      v: v!,
+    },
     masks,
   )
-  return linears(config, parts, path, ['o_proj'], merged)[0]!
+  return [linears(config, parts, path, ['o_proj'], merged)[0]!, ...handed]
 }
 
 /** Linears of a layer that read x, in the order of their names, with the biases that the configuration has. */

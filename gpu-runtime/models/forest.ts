@@ -11,22 +11,19 @@
  * Segments of a depth may be cut into blocks of rows, each a level of its own: a block does not see the later ones, so their
  * scores, all masked, are not computed. Two blocks save a quarter of a long segment's scores.
  */
-import { addDims, mulDims, type Dim, type Shape } from '../tensor/dim.ts'
-import { cast, concat, expand, input, lessOrEqual, reshape, sub, where } from '../tensor/ops.ts'
+import { addDims, mulDims, type Shape } from '../tensor/dim.ts'
+import { cast, input } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
+import { overForest, type Stream } from './attention.ts'
 import type { DecoderConfig } from './config.ts'
 import { inverseFrequencies } from './rope.ts'
 
 /** Tokens that go on from the parent's; children are alternatives that all see them. */
 export type Segment = { readonly ids: readonly number[]; readonly children?: readonly Segment[] }
 
-/** The graph's side: inputs and what follows from them, for trees of `depth` levels. */
-export type Stream = {
-  /** Tokens [N]. */
-  readonly ids: Tensor
-  /** Tables [N, width/2] of each rotary embedding of the configuration. */
-  readonly ropes: readonly { readonly cos: Tensor; readonly sin: Tensor }[]
+/** Attention's side of the graph: for trees of some depth, inputs that say what stands where. */
+export type Forest = {
   readonly levels: readonly Level[]
   /** Where each row of q [N·heads, D] and of k [N·kvHeads, D] stands in the levels laid end to end. */
   readonly queryInverse: Tensor
@@ -68,7 +65,7 @@ const seenBy = (l: number): number[] => Array.from({ length: l + 1 }, (_, i) => 
  * Declares the inputs that `layout` feeds. Symbols: N tokens, G trees, Cd children at depth d, Td rows of a block at depth d,
  * or half of them where `rowBatches` is 2.
  */
-export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream {
+export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream & Forest {
   const { heads, kvHeads } = config
   const perKey = heads / kvHeads
   const batches = rowBatches(config)
@@ -94,54 +91,20 @@ export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream
       ],
     }
   })
+  const forest = {
+    levels,
+    queryInverse: input('queryInverse', [mulDims('N', heads)], 'int64'),
+    keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
+  }
   return {
     ids: input('ids', ['N'], 'int64'),
     ropes: config.ropes.map(({ width }, i) => ({
       cos: cast(input(`cos${i}`, ['N', width / 2]), 'compute'),
       sin: cast(input(`sin${i}`, ['N', width / 2]), 'compute'),
     })),
-    levels,
-    queryInverse: input('queryInverse', [mulDims('N', heads)], 'int64'),
-    keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
+    sight: overForest(forest),
+    ...forest,
   }
-}
-
-/**
- * What is added to each level's scores: 0 where a query may see a key, else very negative; [G, 1, C1.., R, S], made once for
- * all layers. With a `window`, a query sees itself and the window − 1 positions before it.
- */
-export const causalMasks = ({ levels }: Stream, window: number | null = null): Tensor[] =>
-  levels.map(({ queryAt, keyAt, maskShapes: [byHead, byRow] }) => {
-    const near =
-      window === null ? 0 : where(lessOrEqual(sub(queryAt, window - 1), keyAt), 0, hidden)
-    const mask = cast(where(lessOrEqual(keyAt, queryAt), near, hidden), 'compute')
-    return reshape(expand(mask, byHead), byRow)
-  })
-
-/** Added to a score, leaves nothing of its probability; within the range of float16. */
-const hidden = -3e4
-
-/**
- * For each level the keys (or values) [G, K, C1.., B, S, D] that it sees, from every level's own [G, K, C1.., B, T, D]: its
- * ancestors', once for all blocks of a depth, and those of its own depth up to its block.
- */
-export function seen(levels: readonly Level[], own: readonly Tensor[]): Tensor[] {
-  const all: Tensor[] = []
-  let ancestors: Tensor | null = null
-  levels.forEach(({ depth }, l) => {
-    const first = levels.findIndex((other) => other.depth === depth)
-    if (l === first && l > 0)
-      ancestors = forEachChild(all[l - 1]!, depth, own[l]!.shape[1 + depth]!)
-    const mine = own.slice(first, l + 1)
-    all.push(concat(ancestors ? [ancestors, ...mine] : mine, own[l]!.shape.length - 2))
-  })
-  return all
-}
-
-/** The parents' keys [G, K, C1.., B, S, D] as their children at `depth`, `count` each, see them: [G, K, C1..Cdepth, B, S, D]. */
-function forEachChild(x: Tensor, depth: number, count: Dim): Tensor {
-  const [before, after] = [x.shape.slice(0, 1 + depth), x.shape.slice(1 + depth)]
-  return expand(reshape(x, [...before, 1, ...after]), [...before, count, ...after])
 }
 
 /** Where a segment's tokens went. */
