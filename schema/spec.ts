@@ -26,12 +26,11 @@ export const LoraSpec = z.object({
   alpha: z.number().positive().default(32),
   /** Scale the update by alpha / √r instead of alpha / r, so that a higher rank does not learn slower (Kalajdzievski 2023). */
   rslora: z.boolean().default(false),
-  /** The recipe states 0.05, but its trainer switches dropout off (disable_dropout), so 0 is what it really ran with. */
-  dropout: z
-    .literal(0, {
-      error: 'expected 0: ORPO trainers switch dropout off, and no other value is implemented',
-    })
-    .default(0),
+  /**
+   * The recipe states 0.05, but its trainer switches dropout off (disable_dropout), so 0 is what it really ran with. Of
+   * each linear's input, in training only; the prompt is computed once, so both answers see it with the same features dropped.
+   */
+  dropout: z.number().min(0).lt(1).default(0),
   targetModules: z
     .array(z.enum(linears))
     .min(1)

@@ -178,7 +178,8 @@ const loraText = {
   r: 'The rank of the update.',
   alpha: 'The update is scaled by alpha / r.',
   rslora: 'Scale by alpha / √r instead (rank-stabilized LoRA).',
-  dropout: '0: trainers of this kind switch dropout off, and no other value is taken.',
+  dropout:
+    "The part of each linear's input that training drops before A, 0 to below 1. The article says 0.05, but its trainer switched dropout off.",
   targetModules: 'The linears that get an update.',
 }
 

@@ -1,6 +1,6 @@
 /** trainAdapter: the main job in one call. */
 import { Conflict, InvalidInput, LimitExceeded } from '../problem.ts'
-import { createTraining, type TrainInput } from '../runs/create.ts'
+import { createTraining } from '../runs/create.ts'
 import { builder } from './builder.ts'
 import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.ts'
 import { RunType } from './run.ts'
@@ -90,8 +90,7 @@ builder.mutationField('trainAdapter', (t) =>
       union: { name: 'TrainAdapterResult', description: 'What trainAdapter answers.' },
     },
     resolve: async (query, _root, { input }, ctx) => {
-      // The types agree but for lora.dropout, which takes a number here and says there that only 0 is implemented.
-      const { id } = await createTraining(ctx, ctx.caller, input as TrainInput)
+      const { id } = await createTraining(ctx, ctx.caller, input)
       return (await ctx.db.query.runs.findFirst(query({ where: { id } })))!
     },
   }),

@@ -7,6 +7,7 @@ import type { DecoderConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/decoder.ts'
 import { modules, width, type Module } from '../models/linears.ts'
 import { stream as noise } from '../random.ts'
+import { drop } from './dropout.ts'
 
 /** One adapted linear. */
 export type Site = { readonly path: string; readonly in: number; readonly out: number }
@@ -72,8 +73,11 @@ function readingWith(path: string): string[] {
   )
 }
 
-/** Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. */
-export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
+/**
+ * Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. Only training
+ * asks for dropout: its graph has the inputs of `dropoutFeeds`.
+ */
+export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
   const matrices = new Map(
     sites(config, spec).map((s) => [
       s.path,
@@ -83,6 +87,7 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
       },
     ]),
   )
+  const scale = scaleOf(spec) / (1 - dropout)
   /** x Aᵀ by path, for each x. */
   const lows = new WeakMap<Tensor, Map<string, Tensor>>()
   const lowOf = (path: string, x: Tensor): Tensor => {
@@ -101,6 +106,8 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
     lows.set(x, new Map(paths.map((p, i) => [p, low[i]!])))
     return lowOf(path, x)
   }
+  const lowOfDropped = (path: string, x: Tensor): Tensor =>
+    keep(matmul(drop(path, x, dropout), cast(matrices.get(path)!.a, 'compute'), { transB: true }))
   return {
     parts: {
       ...frozen,
@@ -108,11 +115,8 @@ export function lora(config: DecoderConfig, spec: LoraSpec): Lora {
         const base = frozen.linear(path, x, out)
         const found = matrices.get(path)
         if (!found) return base
-        const low = lowOf(path, x) // [N, r]
-        return add(
-          base,
-          matmul(low, cast(found.b, 'compute'), { transB: true, scale: scaleOf(spec) }),
-        )
+        const low = dropout > 0 ? lowOfDropped(path, x) : lowOf(path, x) // [N, r]
+        return add(base, matmul(low, cast(found.b, 'compute'), { transB: true, scale }))
       },
     },
     trainables: [...matrices.values()].flatMap(({ a, b }) => [a, b]),

@@ -75,6 +75,7 @@ const Config = z.looseObject({
   peft_type: z.literal('LORA'),
   r: z.number().int().positive(),
   lora_alpha: z.number().positive(),
+  lora_dropout: z.number().min(0).lt(1).default(0),
   target_modules: z
     .array(z.string())
     .min(1)
@@ -100,7 +101,13 @@ export async function loadAdapter(
       }),
   )
   if (!parsed.success) throw new FormatError(`${file}: ${z.prettifyError(parsed.error)}`)
-  const { r, lora_alpha: alpha, use_rslora: rslora, target_modules: names } = parsed.data
+  const {
+    r,
+    lora_alpha: alpha,
+    lora_dropout: dropout,
+    use_rslora: rslora,
+    target_modules: names,
+  } = parsed.data
   const known = modules(config)
   const targetModules = names.flatMap((name) => {
     const found = known.find((m) => m.name === name)
@@ -110,7 +117,7 @@ export async function loadAdapter(
       )
     return found.parts.map((p) => p.linear)
   })
-  const spec: LoraSpec = { r, alpha, rslora, dropout: 0, targetModules }
+  const spec: LoraSpec = { r, alpha, rslora, dropout, targetModules }
   const weights = join(directory, 'adapter_model.safetensors')
   const { tensors } = await readHeader(weights)
   const expected = sites(config, spec).flatMap((s) => [

@@ -127,6 +127,8 @@ export function emit(
       leafGradients.add(g.inputs[0].attributes.body.results[g.attributes.index]!)
   }
 
+  /** By node, so that a long one is in the model once, wherever it is mentioned. */
+  const constants = new Map<Tensor, string>()
   const constant = (values: readonly number[], shape: readonly number[], dtype: DType): string => {
     const type = elementType(dtype)
     const name = `constant:${type}[${shape}]${values.length > 16 ? names++ : values}`
@@ -231,7 +233,11 @@ export function emit(
       inputs.set(x.attributes.name, { shape: x.shape, dtype: x.dtype as 'float32' | 'int64' })
       return [x.attributes.name]
     }
-    if (is(x, 'constant')) return [constant(x.attributes.data, x.attributes.shape, x.dtype)]
+    if (is(x, 'constant')) {
+      const made = constants.get(x) ?? constant(x.attributes.data, x.attributes.shape, x.dtype)
+      constants.set(x, made)
+      return [made]
+    }
     if (is(x, 'weight')) {
       const { name } = x.attributes
       const found = stored(x)

@@ -155,9 +155,13 @@ const rules: { [O in Op]: Rule<O> } = {
   parameter: none,
   call: none,
   result: none,
-  add: elementwise((a, b) => a! + b!),
+  add: (inputs, { dtype }) => [
+    map(dtype === 'int32' ? (a, b) => (a! + b!) | 0 : (a, b) => a! + b!, inputs),
+  ],
   sub: elementwise((a, b) => a! - b!),
-  mul: elementwise((a, b) => a! * b!),
+  mul: (inputs, { dtype }) => [
+    map(dtype === 'int32' ? (a, b) => Math.imul(a!, b!) : (a, b) => a! * b!, inputs),
+  ],
   div: elementwise((a, b) => a! / b!),
   neg: elementwise((x) => -x!),
   exp: elementwise((x) => Math.exp(x!)),

@@ -22,7 +22,7 @@ const operand = (x: Tensor | number, like: Tensor | number): Tensor =>
   typeof x === 'number' ? constant(x, [], typeof like === 'number' ? 'float32' : like.dtype) : x
 
 /** The same values in another type; nothing where they have it. The gradient goes back to the type of x. */
-export const cast = (x: Tensor, to: FloatType): Tensor =>
+export const cast = (x: Tensor, to: FloatType | 'int32'): Tensor =>
   x.dtype === to ? x : node('cast', [x], { to })
 
 /** Elementwise, as all up to `where`: operands broadcast as in numpy, a number stands for a scalar. */

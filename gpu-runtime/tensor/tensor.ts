@@ -19,8 +19,10 @@ import {
  * Types of values in a graph. `compute` is the type in which the model's own arithmetic is done, chosen when the graph is emitted
  * (float32 on a CPU, bfloat16 or float16 on a card); weights have it, however they are stored. Losses and trainables are float32.
  */
-export type DType = FloatType | 'int64' | 'bool'
+export type DType = FloatType | IntegerType | 'bool'
 export type FloatType = 'float32' | 'compute'
+/** int64 are indexes; int32 wraps around. */
+export type IntegerType = 'int64' | 'int32'
 
 /** Attributes of each primitive. The shape of the operands is in `rules` below. */
 export type Attributes = {
@@ -45,7 +47,7 @@ export type Attributes = {
   silu: {}
   lessOrEqual: {}
   where: {}
-  cast: { to: FloatType }
+  cast: { to: FloatType | 'int32' }
   // along axes
   sum: { axes: readonly number[] }
   softmax: {}

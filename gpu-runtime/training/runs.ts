@@ -2,6 +2,7 @@
 import { nllOf, type Recipe } from '#schema/spec.ts'
 import { streamByBudget } from '../data/batches.ts'
 import type { Pair } from '../data/pair.ts'
+import type { Coins } from '../lora/dropout.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import type { Outputs } from '../onnx/engine.ts'
 import { Mean, microBatchMetrics, type Values } from './metrics.ts'
@@ -27,6 +28,8 @@ export type RunMaker = {
   readonly recipe: Recipe
   readonly tokenBudget: number
   readonly headRow: Float32Array
+  /** Where the graph has dropout. */
+  readonly coins?: Coins | null
   /** Rejects with FormatError naming the row. */
   get(row: number): Promise<Pair>
 }
@@ -55,13 +58,13 @@ export async function* runsOf(
   maker: RunMaker,
   microBatches: readonly (readonly number[])[],
 ): AsyncGenerator<Run> {
-  const { config, recipe, tokenBudget, headRow } = maker
+  const { config, recipe, tokenBudget, headRow, coins } = maker
   const weighted = load(maker, microBatches)
   for await (const batch of streamByBudget(weighted, (w) => streamTokens(w.pair), tokenBudget)) {
     const pairs = batch.map((w) => w.pair)
     const each = batch.map((w) => w.denominators)
     yield {
-      prepared: prepare(config, pairs, each, nllOf(recipe), headRow),
+      prepared: prepare(config, pairs, each, nllOf(recipe), headRow, coins),
       microBatches: batch.map((w) => w.microBatch),
     }
   }

@@ -2,6 +2,7 @@
 import { nllOf, type LoraSpec, type Nll, type Recipe } from '#schema/spec.ts'
 import { dialects } from '../data/dialects.ts'
 import { answerLength, type Pair } from '../data/pair.ts'
+import { dropoutFeeds, type Coins, type Span } from '../lora/dropout.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream, type Placed, type Segment } from '../models/forest.ts'
@@ -36,7 +37,7 @@ export function stepProgram(
   recompute: Recompute,
   scaled = false,
 ): Required<Program> {
-  const { parts, trainables } = lora(config, spec)
+  const { parts, trainables } = lora(config, spec, spec.dropout)
   const forward = decoder(config, stream(config, depth, blocks(config)), parts)
   const { loss, nll, chosen, rejected, logOdds, ratio } = orpo(
     logProbabilities(forward),
@@ -124,13 +125,14 @@ export type Prepared = {
 }
 type Range = readonly [from: number, to: number]
 
-/** Lay out pairs for one run; each pair carries the denominators of its logical micro-batch. */
+/** Lay out pairs for one run; each pair carries the denominators of its logical micro-batch. `coins` are of a graph with dropout. */
 export function prepare(
   config: DecoderConfig,
   pairs: readonly Pair[],
   denominators: readonly Denominators[],
   nll: Nll,
   meanHeadRow: Float32Array,
+  coins: Coins | null = null,
 ): Prepared {
   const roots = pairs.map(({ prompt, chosen, rejected }): Segment => ({
     ids: prompt,
@@ -190,6 +192,7 @@ export function prepare(
       rejectedWeights: floats(rejectedWeights, [pairs.length, count]),
       pairWeights: floats(pairWeights),
       meanHeadRow: floats(meanHeadRow, [config.hidden, 1]),
+      ...(coins && dropoutFeeds(coins, segments(pairs, placed.roots), placed.tokens)),
     },
     pairs,
     tokens: placed.tokens - 1,
@@ -199,6 +202,17 @@ export function prepare(
     })),
   }
 }
+
+/** Prompt, chosen and rejected of each pair, numbered so. */
+const segments = (pairs: readonly Pair[], roots: readonly Placed[]): Span[] =>
+  roots.flatMap((root, i) =>
+    [root, ...root.children].map(({ start, length }, segment) => ({
+      row: pairs[i]!.row,
+      segment,
+      start,
+      length,
+    })),
+  )
 
 /** What one pair contributed to the metrics of its micro-batch. */
 export type PairOutcome = {

@@ -103,6 +103,11 @@ export async function* train({
 
   const scale = engine.compute === 'float16' ? new LossScale(resume?.lossScale ?? undefined) : null
   const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute, scale !== null)
+  /** Of held-out rows, from which nothing is dropped. */
+  const still =
+    lora.dropout > 0
+      ? stepProgram(config, { ...lora, dropout: 0 }, recipe.beta, spec.engine.recompute)
+      : program
   const graph = emit(program, checkpoint.weight, engine.compute)
   // The engine's thread loads it while this one goes on.
   const opening = engine.open(graph)
@@ -118,8 +123,9 @@ export async function* train({
   /** The runs of every step that is still to be done, and null after each step's last. */
   async function* stepRuns(): AsyncGenerator<Run | null> {
     for (let step = begin; step <= steps.steps; step++) {
+      const coins = lora.dropout > 0 ? { seed: recipe.seed, step } : null
       yield* runsOf(
-        maker,
+        { ...maker, coins },
         steps.microBatches(step).map((batch) => batch.map((i) => trainRows[i]!)),
       )
       yield null
@@ -138,7 +144,7 @@ export async function* train({
     const evaluate = async (step: number): Promise<Values> => {
       evaluation ??= await engine.open(
         emit(
-          { outputs: program.outputs, trainables: program.trainables },
+          { outputs: still.outputs, trainables: still.trainables },
           checkpoint.weight,
           engine.compute,
         ),

@@ -68,6 +68,18 @@ for (const name of cases) {
   }
 }
 
+for (const [compute, settings] of cards)
+  test(
+    `a training step with LoRA dropout in ${compute} is the card's alone`,
+    { skip: noProvider },
+    async () => {
+      const dropping = LoraSpec.parse({ r: 4, alpha: 8, dropout: 0.05 })
+      const model = modelOf('tiny')
+      const argument = { model, compute, lora: dropping, recompute: 'ATTENTION' as const, pairs }
+      allOnCard(await card!.run('step', argument, settings))
+    },
+  )
+
 test('the optimizer runs on the host and leaves the card alone', { skip: noProvider }, async () => {
   const { error, sessions, phases, devicePeak } = await card!.run('optimizer', { parameters: 1000 })
   assert.equal(error, null)

@@ -79,6 +79,7 @@ export const scenarios: {
         pairs.map(() => denominators),
         'PROMPT_AND_CHOSEN',
         new Float32Array(checkpoint.config.hidden),
+        spec.dropout > 0 ? { seed: 1, step: 1 } : null,
       )
       const scale: Feeds = graph.inputs.has('lossScale') ? { lossScale: floats([1], []) } : {}
       await engine.write('trainables', new Float32Array(graph.parameters))

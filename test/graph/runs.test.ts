@@ -88,7 +88,7 @@ test('everything that is wrong with an input is said by its path, and nothing is
   const { data } = await train({
     ...least(),
     recipe: { beta: -1, maxLength: 16, maxPromptLength: 32 },
-    lora: { dropout: 0.05 },
+    lora: { dropout: 1 },
     evaluate: { tasks: [{ task: 'who_is_bigger' }, { task: 'who_is_bigger' }] },
   })
   assert.equal(data.trainAdapter.__typename, 'InvalidInput')

@@ -60,7 +60,7 @@ test('the same key with the same input is the same run, also twenty at once; wit
 test('wrong fields are named by their paths, all at once', async () => {
   const wrong = trainInput(files, {
     recipe: { beta: -1, maxPromptLength: 2000 },
-    lora: { dropout: 0.05 as 0 },
+    lora: { dropout: 1 },
     evaluate: { tasks: [{ task: 'chess' as 'arc_easy' }] },
   })
   const paths = (await issuesOf(createTraining(ctx, actor, wrong))).map(({ path }) =>

@@ -162,15 +162,15 @@ for (const name of cases) {
 /** r = 64, so that some matrices have 8-bit moments and others are too small for them. */
 const eightBits = { optimizer: 'ADAMW_8BIT', r: 64 } as const
 
-for (const { logEvery, optimizer, r } of [
-  { logEvery: 1, optimizer: 'ADAMW', r: 4 },
-  { logEvery: 3, optimizer: 'ADAMW', r: 4 },
-  { logEvery: 1, ...eightBits },
+for (const { logEvery, optimizer, r, dropout } of [
+  { logEvery: 1, optimizer: 'ADAMW', r: 4, dropout: 0 },
+  { logEvery: 3, optimizer: 'ADAMW', r: 4, dropout: 0.2 },
+  { logEvery: 1, ...eightBits, dropout: 0 },
 ] as const) {
-  test(`a run that is interrupted and resumed from its file has the curve and, byte for byte, the adapter of one that was not (${optimizer}, logging every ${logEvery})`, async () => {
+  test(`a run that is interrupted and resumed from its file has the curve and, byte for byte, the adapter of one that was not (${optimizer}, dropout ${dropout}, logging every ${logEvery})`, async () => {
     const golden = readJson('tiny')
     const spec = specOf(golden, { logEvery, optimizer })
-    spec.lora.r = r
+    Object.assign(spec.lora, { r, dropout })
     const { config } = await openCheckpoint(modelOf('tiny'))
     const sizes = sizesOf(lora(config, spec.lora).trainables)
     const whole = await collect('tiny', spec, null)
@@ -205,6 +205,32 @@ for (const { logEvery, optimizer, r } of [
     assert.deepEqual(of(second, 'trained')[0]!.trainables, of(whole, 'trained')[0]!.trainables)
   })
 }
+
+test('what dropout drops depends on the seed, not on how pairs are gathered into runs; held-out rows are scored without it', async () => {
+  const trained = await startOf('tiny', 'final.')
+  const curves = async (dropout: number, tokenBudget: number, recipe: Partial<Recipe> = {}) => {
+    const spec = specOf(readJson('tiny'), { maxSteps: 4, evalEvery: 0.5, ...recipe })
+    spec.dataset.testSize = 2
+    spec.engine.tokenBudget = tokenBudget
+    spec.lora.dropout = dropout
+    const metrics = of(await collect('tiny', spec, fresh(trained)), 'metrics')
+    const series = (name: string) =>
+      metrics.flatMap(({ values }) => (name in values ? [values[name]!] : []))
+    return { losses: series('loss'), heldOut: series('eval_loss') }
+  }
+  const [one, all] = [await curves(0.3, 16), await curves(0.3, 4096)]
+  assertClose(one.losses, all.losses, { rtol: 1e-4 }, 'losses, pair by pair and all at once')
+  assert.notDeepEqual((await curves(0.3, 4096, { seed: 43 })).losses, all.losses)
+
+  // At a rate that moves nothing, only what is dropped can make a difference.
+  const learningRate = 1e-30
+  const [dropping, whole] = [
+    await curves(0.3, 4096, { learningRate }),
+    await curves(0, 4096, { learningRate }),
+  ]
+  assert.ok(whole.losses.every((loss, i) => Math.abs(loss - dropping.losses[i]!) > 1e-3))
+  assertClose(dropping.heldOut, whole.heldOut, { rtol: 1e-6 }, 'losses on the held-out rows')
+})
 
 test('with 8-bit moments, training goes where it goes with float32 ones', async () => {
   const losses = async (optimizer: Recipe['optimizer']) => {
