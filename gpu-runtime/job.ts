@@ -10,11 +10,13 @@ import { FormatError } from './error.ts'
 import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
 import { openScorer } from './inference/score.ts'
 import { lora, sizesOf } from './lora/lora.ts'
-import { adapterFiles, loadAdapter, saveAdapter } from './lora/peft.ts'
+import { adapterFiles, hasAddedRows, loadAdapter, saveAdapter } from './lora/peft.ts'
+import { withAddedTokens } from './models/addedTokens.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
+import { openChatMl, tokenizerFiles, type ChatMl } from './text/chatMl.ts'
 import { openText, type Text } from './text/text.ts'
 import { cacheFolder } from './quantization/store.ts'
 import { Pairs, type PairSource } from './training/pairs.ts'
@@ -26,7 +28,12 @@ export type Ending =
   | { readonly type: 'finished'; readonly summary: Record<string, number> }
   | { readonly type: 'interrupted'; readonly step: number | null }
 
-type Adapter = { readonly spec: LoraSpec; readonly flat: Float32Array<ArrayBuffer> }
+/** `checkpoint` is what it stands on: the base's, with room for the tokens that it adds. */
+type Adapter = {
+  readonly spec: LoraSpec
+  readonly flat: Float32Array<ArrayBuffer>
+  readonly checkpoint: Checkpoint
+}
 
 type Bench = {
   readonly client: Client
@@ -34,6 +41,8 @@ type Bench = {
   readonly signal: AbortSignal
   readonly checkpoint: Checkpoint
   readonly text: Text
+  /** What adapters of a model without a chat template are trained and asked in; null where the model has one. */
+  readonly chatMl: ChatMl | null
   readonly engine: Engine
   /** A folder of this job's own, gone at its end. */
   readonly scratch: string
@@ -57,9 +66,10 @@ export async function work(
       `${checkpoint.directory}: the tokenizer has ids up to ${text.vocabularySize - 1}, the model's vocabulary is ${checkpoint.config.vocabulary}`,
     )
   }
+  const chatMl = text.hasTemplate ? null : await openChatMl(spec.model.path)
   const engine = new Engine(threadsOf(spec))
   const scratch = await mkdtemp(join(tmpdir(), 'oddsmith-'))
-  const bench = { client, report, signal, checkpoint, text, engine, scratch }
+  const bench = { client, report, signal, checkpoint, text, chatMl, engine, scratch }
   try {
     const summary: Record<string, number> = {}
     let adapter: Adapter | null = null
@@ -116,7 +126,8 @@ async function trainAdapter(
   spec: TrainSpec,
   bench: Bench,
 ): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
-  const { client, report, signal, checkpoint, text, engine, scratch } = bench
+  const { client, report, signal, engine, scratch, chatMl } = bench
+  const checkpoint = grown(bench)
   let resume: TrainingState | null = null
   if (job.checkpoint) {
     const path = join(scratch, 'resume.safetensors')
@@ -131,7 +142,7 @@ async function trainAdapter(
   try {
     if (rows.count === 0)
       throw new FormatError(`${path}: no rows, expected at least one preference`)
-    const tokenized = new Pairs(rows, text, spec.recipe)
+    const tokenized = new Pairs(rows, chatMl?.text ?? bench.text, spec.recipe)
     const pairs: PairSource = {
       count: rows.count,
       get: (row) => inFile(path, () => tokenized.get(row)),
@@ -173,8 +184,9 @@ async function trainAdapter(
           break
         }
         case 'trained': {
-          const adapter = { spec: spec.lora, flat: event.trainables }
-          await storeAdapter(adapter, spec, bench)
+          await storeAdapter({ spec: spec.lora, flat: event.trainables, checkpoint }, spec, bench)
+          // As any other process will read it: rows of added tokens are stored in the base's type.
+          const adapter = { ...(await loadAdapter(scratch, checkpoint)), checkpoint }
           return { adapter, steps: event.steps }
         }
       }
@@ -185,30 +197,35 @@ async function trainAdapter(
   }
 }
 
+/** The checkpoint that a new adapter is trained on: the base's, with room for the tokens that ChatML adds. */
+const grown = ({ checkpoint, chatMl }: Bench): Checkpoint =>
+  chatMl === null || chatMl.addedTokens === 0 ? checkpoint : withAddedTokens(checkpoint, chatMl)
+
 async function storeAdapter(
-  { spec, flat }: Adapter,
+  { spec, flat, checkpoint }: Adapter,
   run: TrainSpec,
-  { client, report, checkpoint, scratch }: Bench,
+  { client, report, chatMl, scratch }: Bench,
 ): Promise<void> {
-  await saveAdapter(scratch, checkpoint.config, spec, flat, run.model.path)
+  await saveAdapter(scratch, checkpoint, spec, flat, run.model.path)
+  await chatMl?.save(scratch)
   const stored: ArtifactRef[] = []
-  for (const name of adapterFiles)
+  for (const name of [...adapterFiles, ...(chatMl === null ? [] : tokenizerFiles)])
     stored.push(await client.upload(join(scratch, name), { kind: 'ADAPTER', name }))
   const { sha256 } = stored.find(({ name }) => name === 'adapter_model.safetensors')!
   const artifacts = stored.map(({ id }) => id)
   report.event('adapter', { artifacts, sha256, parameters: flat.length })
 }
 
-async function fetchAdapter(
-  files: readonly ArtifactRef[],
-  { client, checkpoint, scratch }: Bench,
-): Promise<Adapter> {
+async function fetchAdapter(files: readonly ArtifactRef[], bench: Bench): Promise<Adapter> {
+  const { client, scratch } = bench
+  const known: readonly string[] = [...adapterFiles, ...tokenizerFiles]
   for (const file of files) {
-    if (!(adapterFiles as readonly string[]).includes(file.name))
-      throw new FormatError(`adapter file ${file.name}: expected ${adapterFiles.join(' and ')}`)
+    if (!known.includes(file.name))
+      throw new FormatError(`adapter file ${file.name}: expected one of ${known.join(', ')}`)
     await client.download(file, join(scratch, file.name))
   }
-  return await loadAdapter(scratch, checkpoint.config)
+  const checkpoint = (await hasAddedRows(scratch)) ? grown(bench) : bench.checkpoint
+  return { ...(await loadAdapter(scratch, checkpoint)), checkpoint }
 }
 
 type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
@@ -216,9 +233,20 @@ type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
 /** Read the rows of every order and make its requests; subjects of one task share them. */
 async function prepareAll(
   orders: readonly EvaluationOrder[],
-  { signal, checkpoint, text }: Bench,
+  { signal, checkpoint, text: own, chatMl }: Bench,
 ): Promise<PreparedOrder[]> {
-  const prepare = async ({ settings: { task, limit, rowsSha256 }, rows }: EvaluationOrder) => {
+  // Plain text is the same tokens for base and adapter; only what a template writes is in ChatML, which only an adapter knows.
+  const chatting: Text | null = chatMl && {
+    ...own,
+    encode: chatMl.text.encode,
+    decode: chatMl.text.decode,
+    hasTemplate: true,
+    render: chatMl.text.render,
+  }
+  const prepare = async (
+    { settings: { task, limit, rowsSha256 }, rows }: EvaluationOrder,
+    text: Text,
+  ) => {
     await expectPinned(rows, rowsSha256)
     const { maxPositions } = checkpoint.config
     return await inFile(rows, () => prepareTask(task, rows, limit, text, maxPositions, signal))
@@ -227,8 +255,9 @@ async function prepareAll(
   const prepared: PreparedOrder[] = []
   for (const order of orders) {
     const { task: name, limit, rowsSha256 } = order.settings
-    const same = `${name} ${rowsSha256} ${limit}`
-    const task = tasks.get(same) ?? (await prepare(order))
+    const text = order.subject === 'ADAPTER' ? (chatting ?? own) : own
+    const same = `${name} ${rowsSha256} ${limit} ${text === own}`
+    const task = tasks.get(same) ?? (await prepare(order, text))
     tasks.set(same, task)
     prepared.push({ ...order, task })
   }
@@ -250,7 +279,8 @@ async function scoreAll(
   for (const subject of ['BASE', 'ADAPTER'] satisfies Subject[]) {
     const mine = orders.filter((o) => o.subject === subject)
     if (mine.length === 0) continue
-    const scorer = await openScorer(engine, checkpoint, subject === 'ADAPTER' ? adapter : null)
+    const tuned = subject === 'ADAPTER' ? adapter : null
+    const scorer = await openScorer(engine, tuned?.checkpoint ?? checkpoint, tuned)
     for (const { key, task } of mine) {
       report.event('evaluation', {
         key,

@@ -52,14 +52,15 @@ class Benchmark {
 
   /** Writes what the other side needs: token ids, and the adapter that training begins with. */
   static async prepare(options: Options, scratch: string): Promise<Benchmark> {
-    const { config } = await openCheckpoint(options.model)
+    const checkpoint = await openCheckpoint(options.model)
+    const { config } = checkpoint
     const setting = { ...options, recompute: 'ATTENTION', maxSteps: null } as const
     const work = await workload(setting, options.steps + 1)
     const { lora, recipe } = trainSpec(setting)
     await writeFile(join(scratch, 'pairs.json'), JSON.stringify(work.steps))
     await mkdir(join(scratch, 'adapter'), { recursive: true })
     const flat = initial(config, lora, recipe.seed)
-    await saveAdapter(join(scratch, 'adapter'), config, lora, flat, options.model)
+    await saveAdapter(join(scratch, 'adapter'), checkpoint, lora, flat, options.model)
     return new Benchmark(options, scratch, config, work)
   }
 

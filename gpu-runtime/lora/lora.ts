@@ -3,6 +3,7 @@ import type { LoraSpec } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { add, cast, concat, keep, matmul, split, trainable } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import { tokenMatrices } from '../models/addedTokens.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/decoder.ts'
 import { modules, width, type Module } from '../models/linears.ts'
@@ -54,7 +55,7 @@ const scaleOf = ({ alpha, r, rslora }: LoraSpec): number => alpha / (rslora ? Ma
 /** What makes a model a tuned one: its parts for decoder(), and the matrices that are trained. */
 export type Lora = {
   readonly parts: Parts
-  /** In flat order: A [r, in], B [out, r] of each site. */
+  /** In flat order: A [r, in], B [out, r] of each site; then the added tokens' rows [k, hidden] of embedding and untied head. */
   readonly trainables: readonly Tensor[]
 }
 
@@ -108,9 +109,15 @@ export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
   }
   const lowOfDropped = (path: string, x: Tensor): Tensor =>
     keep(matmul(drop(path, x, dropout), cast(matrices.get(path)!.a, 'compute'), { transB: true }))
+  const { addedTokens, hidden } = config
+  const rows =
+    addedTokens === 0
+      ? []
+      : tokenMatrices(config).map((name) => trainable(`${name}.added`, [addedTokens, hidden]))
   return {
     parts: {
       ...frozen,
+      ...(rows.length > 0 ? { added: { embedding: rows[0]!, head: rows.at(-1)! } } : {}),
       linear(path, x, out) {
         const base = frozen.linear(path, x, out)
         const found = matrices.get(path)
@@ -119,7 +126,7 @@ export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
         return add(base, matmul(low, cast(found.b, 'compute'), { transB: true, scale }))
       },
     },
-    trainables: [...matrices.values()].flatMap(({ a, b }) => [a, b]),
+    trainables: [...[...matrices.values()].flatMap(({ a, b }) => [a, b]), ...rows],
   }
 }
 
@@ -131,7 +138,7 @@ export const parameterCount = (trainables: readonly Tensor[]): number =>
 export const sizesOf = (trainables: readonly Tensor[]): number[] =>
   trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
 
-/** PEFT's start: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
+/** PEFT's start of the matrices, without added rows: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
 export function initial(
   config: DecoderConfig,
   spec: LoraSpec,

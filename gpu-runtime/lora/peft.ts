@@ -5,21 +5,34 @@ import { z } from 'zod'
 import type { LoraSpec } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { readHeader, readTensor, writeSafetensors } from '../files/safetensors.ts'
+import type { Checkpoint } from '../models/checkpoint.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { modules } from '../models/linears.ts'
+import { readAddedRows, savedMatrices, wholeMatrices } from './addedRows.ts'
 import { key, sites, targets } from './lora.ts'
 
+/** Every adapter has these. */
 export const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'] as const
 
-/** Write an adapter; `flat` in the order of lora.ts. Bytes depend on nothing but the arguments. */
+/** Does a stored adapter bring rows of added tokens? Throws FormatError where there is no such file. */
+export async function hasAddedRows(directory: string): Promise<boolean> {
+  const { tensors } = await readHeader(join(directory, 'adapter_model.safetensors'))
+  return savedMatrices.some(({ key: name }) => tensors.has(name))
+}
+
+/**
+ * Write an adapter; `flat` in the order of lora.ts. Bytes depend on nothing but the arguments. With added tokens the checkpoint's
+ * embedding and head go with it, whole.
+ */
 export async function saveAdapter(
   directory: string,
-  config: DecoderConfig,
+  checkpoint: Checkpoint,
   spec: LoraSpec,
   flat: Float32Array,
   base: string,
 ): Promise<void> {
-  const tensors = []
+  const { config } = checkpoint
+  const tensors = await wholeMatrices(checkpoint, flat)
   let at = 0
   for (const site of sites(config, spec)) {
     for (const [matrix, shape] of [
@@ -52,7 +65,7 @@ export async function saveAdapter(
         fan_in_fan_out: false,
         inference_mode: true,
         init_lora_weights: true,
-        modules_to_save: null,
+        modules_to_save: config.addedTokens > 0 ? savedMatrices.map((m) => m.module) : null,
         use_rslora: spec.rslora,
         use_dora: false,
       },
@@ -84,14 +97,21 @@ const Config = z.looseObject({
   use_rslora: z.boolean().default(false),
   use_dora: z.literal(false).default(false),
   fan_in_fan_out: z.literal(false).default(false),
-  modules_to_save: z.union([z.null(), z.tuple([])]).default(null),
+  modules_to_save: z
+    .array(z.enum(savedMatrices.map((m) => m.module)))
+    .nullable()
+    .default(null),
 })
 
-/** Throws FormatError naming the file, and the tensor or field that is not as expected. */
+/**
+ * An adapter that fits a checkpoint: with as many added tokens, and the checkpoint's own rows before them. Throws FormatError
+ * naming the file, and the tensor or field that is not as expected.
+ */
 export async function loadAdapter(
   directory: string,
-  config: DecoderConfig,
+  checkpoint: Checkpoint,
 ): Promise<{ spec: LoraSpec; flat: Float32Array<ArrayBuffer> }> {
+  const { config } = checkpoint
   const file = join(directory, 'adapter_config.json')
   const parsed = Config.safeParse(
     await readFile(file, 'utf8')
@@ -124,12 +144,18 @@ export async function loadAdapter(
     { name: key(s.path, 'A'), shape: [r, s.in] },
     { name: key(s.path, 'B'), shape: [s.out, r] },
   ])
-  const unknown = [...tensors.keys()].filter((name) => !expected.some((e) => e.name === name))
+  const saved = config.addedTokens > 0 ? savedMatrices.map((m): string => m.key) : []
+  const unknown = [...tensors.keys()].filter(
+    (name) => !saved.includes(name) && !expected.some((e) => e.name === name),
+  )
   if (unknown.length > 0)
     throw new FormatError(
       `${weights}: tensor "${unknown[0]}" belongs to none of ${names.join(', ')} of this model`,
     )
-  const flat = new Float32Array(expected.reduce((n, { shape }) => n + shape[0]! * shape[1]!, 0))
+  const rows = await readAddedRows(weights, checkpoint)
+  const size = expected.reduce((n, { shape }) => n + shape[0]! * shape[1]!, 0)
+  const flat = new Float32Array(size + rows.length)
+  flat.set(rows, size)
   let at = 0
   for (const { name, shape } of expected) {
     const info = tensors.get(name)

@@ -61,20 +61,35 @@ export async function inNf4(
 /** Rows of the vocabulary's matrix that are in memory together. */
 const partRows = 512
 
-/** The mean row of the vocabulary's matrix [hidden]: a hidden state times it is the mean of that position's logits. */
-export async function meanHeadRow({
-  config,
-  tensors,
-  directory,
-}: Checkpoint): Promise<Float32Array> {
-  const name = config.tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight'
+/**
+ * What a hidden state is to be multiplied by [hidden] to give the mean of its logits: the mean row of the vocabulary's matrix. Of
+ * added tokens only the number counts, their rows are not here.
+ */
+export async function meanHeadRow(checkpoint: Checkpoint): Promise<Float32Array> {
+  const { tiedHead, vocabulary, addedTokens } = checkpoint.config
+  const mean = await meanRow(checkpoint, tiedHead ? 'model.embed_tokens.weight' : 'lm_head.weight')
+  return addedTokens === 0 ? mean : mean.map((x) => (x * vocabulary) / (vocabulary + addedTokens))
+}
+
+/** The mean [hidden] of the rows of a matrix that has one for each token of the configuration's vocabulary. */
+export async function meanRow(
+  { config: { vocabulary, hidden }, tensors, directory }: Checkpoint,
+  name: string,
+): Promise<Float32Array> {
   const info = tensors.get(name)
   if (!info) throw new FormatError(`${directory}: tensor "${name}" is missing`)
-  const sum = new Float64Array(config.hidden)
-  for await (const rows of readParts(info, partRows * config.hidden)) {
-    for (let at = 0; at < rows.length; at += config.hidden) {
-      for (let i = 0; i < config.hidden; i++) sum[i]! += rows[at + i]!
+  const sum = new Float64Array(hidden)
+  for await (const rows of readParts(firstRows(info, vocabulary), partRows * hidden)) {
+    for (let at = 0; at < rows.length; at += hidden) {
+      for (let i = 0; i < hidden; i++) sum[i]! += rows[at + i]!
     }
   }
-  return Float32Array.from(sum, (s) => s / config.vocabulary)
+  return Float32Array.from(sum, (s) => s / vocabulary)
 }
+
+/** A matrix as if it had its first `rows` only. */
+export const firstRows = (info: TensorInfo, rows: number): TensorInfo => ({
+  ...info,
+  bytes: (info.bytes / info.shape[0]!) * rows,
+  shape: [rows, ...info.shape.slice(1)],
+})

@@ -12,7 +12,10 @@ export type DecoderConfig = Differences & {
   readonly kvHeads: number
   readonly headDim: number
   readonly intermediate: number
+  /** Rows of the checkpoint's embedding. */
   readonly vocabulary: number
+  /** Tokens beyond them, whose rows an adapter brings (addedTokens.ts); 0 for a checkpoint as it is. */
+  readonly addedTokens: number
   readonly normEpsilon: number
   /** Rotary embeddings; each layer says which is its own (`turns`). */
   readonly ropes: readonly Rope[]
@@ -69,6 +72,7 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
     headDim,
     intermediate: read.count('intermediate_size'),
     vocabulary: read.count('vocab_size'),
+    addedTokens: 0,
     normEpsilon: read.positive('rms_norm_eps', otherwise.normEpsilon),
     ropes: (row.ropes ?? oneRope)(json, where, { headDim, theta: otherwise.theta, maxPositions }),
     tiedHead: read.flag('tie_word_embeddings', otherwise.tiedHead),

@@ -21,6 +21,7 @@ import {
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from './config.ts'
+import { replaced } from './addedTokens.ts'
 import type { Stream } from './attention.ts'
 import { normNames } from './families.ts'
 import { modules, width } from './linears.ts'
@@ -32,6 +33,8 @@ import { modules, width } from './linears.ts'
 export type Parts = {
   parameter(name: string, shape: readonly number[]): Tensor
   linear(path: string, x: Tensor, out: number): Tensor
+  /** Rows of tokens that the checkpoint lacks, [k, hidden] each; absent where there are none. */
+  readonly added?: { readonly embedding: Tensor; readonly head: Tensor }
 }
 
 /** Parts of a frozen checkpoint. */
@@ -49,6 +52,8 @@ export type Forward = {
   readonly head: Tensor
   /** What each layer's attention hands on, which depends on the stream's sight. */
   readonly handed: readonly (readonly Tensor[])[]
+  /** Its rows of added tokens [k, hidden]. */
+  readonly addedHead: Tensor | null
 }
 
 /**
@@ -58,7 +63,9 @@ export type Forward = {
 export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Forward {
   const { layers, hidden, vocabulary, tiedHead, windows, embeddingScale, logitScale } = config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
-  let x = scaled(rows(embedding, stream.ids), embeddingScale) // [N, hidden]
+  const { added } = parts
+  const tokens = replaced(rows(embedding, stream.ids), 'ids', added?.embedding ?? null)
+  let x = scaled(tokens, embeddingScale) // [N, hidden]
   const masks = new Map(windows.map((window) => [window, stream.sight.masks(window)]))
   const handed: (readonly Tensor[])[] = []
   for (let i = 0; i < layers; i++) {
@@ -74,6 +81,7 @@ export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Fo
     hidden: scaled(norm(config, parts, 'model.norm', x), logitScale),
     head: tiedHead ? embedding : parts.parameter('lm_head.weight', [vocabulary, hidden]),
     handed,
+    addedHead: added?.head ?? null,
   }
 }
 

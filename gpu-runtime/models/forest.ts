@@ -15,6 +15,7 @@ import { addDims, mulDims, type Shape } from '../tensor/dim.ts'
 import { cast, input } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
+import { tokenFeeds } from './addedTokens.ts'
 import { overForest, type Stream } from './attention.ts'
 import type { DecoderConfig } from './config.ts'
 import { inverseFrequencies } from './rope.ts'
@@ -122,6 +123,7 @@ export type Layout = {
   readonly tokens: number
   /** Index of the blank. */
   readonly blank: number
+  readonly config: DecoderConfig
   readonly roots: readonly Placed[]
 }
 
@@ -270,12 +272,13 @@ export function layout(
   return {
     feeds: {
       ...feeds,
-      ids: integers(ids),
+      ...tokenFeeds(config, 'ids', ids),
       queryInverse: integers(queryInverse),
       keyInverse: integers(keyInverse),
     },
     tokens,
     blank,
+    config,
     roots: placedRoots,
   }
 }

@@ -7,12 +7,13 @@
  *   stream     [ p0 p1 p2 | c0 c1 | r0 | · ]        sources  [ p0 p1 p2 c0 r0 · ]
  *   round 0    p0→p1  p1→p2  p2→c0  c0→c1  r0→r1    round 1  p2→r0  ·
  */
-import { addDims, mulDims } from '../tensor/dim.ts'
+import { addDims, mulDims, type Dim } from '../tensor/dim.ts'
 import {
   cast,
   concat,
   input,
   logSumExpVocabulary,
+  matmul,
   mul,
   reshape,
   rows,
@@ -22,6 +23,7 @@ import {
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { integers, type Feeds } from '../tensor/feed.ts'
+import { chosenLogits, logAddExp, tokenFeeds } from './addedTokens.ts'
 import type { Forward } from './decoder.ts'
 import type { Layout } from './forest.ts'
 
@@ -31,20 +33,22 @@ export type Target = { readonly source: number; readonly token: number }
 const chunkRows = 256
 
 /** log p of each target, in the order that `place` returns: [R·S + A, 1]. */
-export function logProbabilities({ hidden, head }: Forward): Tensor {
-  const width = hidden.shape[1]!
+export function logProbabilities(forward: Forward): Tensor {
   const list = mulDims('R', 'S')
   const sources = reshape(input('sources', ['S', 'R'], 'int64'), [list])
-  const h = uniqueRows(hidden, sources, input('sourceInverse', ['N'], 'int64')) // [R·S, D]
-  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
+  const h = uniqueRows(forward.hidden, sources, input('sourceInverse', ['N'], 'int64')) // [R·S, D]
+  const { wide, own, lse } = vocabulary(forward, h)
   const again = [input('again', ['A'], 'int64'), input('againInverse', [list], 'int64')] as const
-  const wide = cast(h, 'float32')
-  const logit = (x: Tensor, target: Tensor) => sum(mul(x, cast(rows(head, target), 'float32')), [1])
   return concat(
     [
-      sub(logit(wide, input('targets', [list], 'int64')), lse),
+      sub(logit(forward, wide, own, 'targets'), lse),
       sub(
-        logit(uniqueRows(wide, ...again), input('againTargets', ['A'], 'int64')),
+        logit(
+          forward,
+          uniqueRows(wide, ...again),
+          own && uniqueRows(own, ...again),
+          'againTargets',
+        ),
         uniqueRows(lse, ...again),
       ),
     ],
@@ -53,23 +57,37 @@ export function logProbabilities({ hidden, head }: Forward): Tensor {
 }
 
 /**
+ * Of positions h [R·S, D]: themselves in float32, the logits of added tokens [R·S, k], and the logsumexp over all tokens
+ * [R·S, 1].
+ */
+function vocabulary(
+  { head, addedHead }: Forward,
+  h: Tensor,
+): { wide: Tensor; own: Tensor | null; lse: Tensor } {
+  const [list, width] = h.shape as [Dim, number]
+  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
+  const wide = cast(h, 'float32')
+  const own = addedHead && matmul(wide, addedHead, { transB: true })
+  return { wide, own, lse: logAddExp(lse, own) }
+}
+
+/** Logits [n, 1] of the tokens that are fed as `name`, from positions [n, D] and their logits of added tokens [n, k]. */
+function logit({ head }: Forward, wide: Tensor, own: Tensor | null, name: string): Tensor {
+  const tokens = input(name, [wide.shape[0]!], 'int64')
+  return chosenLogits(sum(mul(wide, cast(rows(head, tokens), 'float32')), [1]), name, own)
+}
+
+/**
  * log p of any targets, many from one source if need be, for scoring: [K]. Nothing here is differentiated, so sources are
  * gathered as often as they are wanted, while each still has one logsumexp.
  */
-export function scoredLogProbabilities({ hidden, head }: Forward): Tensor {
+export function scoredLogProbabilities(forward: Forward): Tensor {
   const list = mulDims('R', 'S')
-  const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [list])) // [R·S, D]
-  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', hidden.shape[1]!]), head), [
-    list,
-    1,
-  ])
+  const h = rows(forward.hidden, reshape(input('sources', ['S', 'R'], 'int64'), [list])) // [R·S, D]
+  const { wide, own, lse } = vocabulary(forward, h)
   const from = input('from', ['K'], 'int64')
-  const wide = (y: Tensor) => cast(y, 'float32')
-  const logit = sum(
-    mul(wide(rows(h, from)), wide(rows(head, input('targets', ['K'], 'int64')))),
-    [1],
-  )
-  return reshape(sub(logit, rows(lse, from)), ['K'])
+  const logits = logit(forward, rows(wide, from), own && rows(own, from), 'targets')
+  return reshape(sub(logits, rows(lse, from)), ['K'])
 }
 
 /** Feeds for `scoredLogProbabilities`, in the targets' order. */
@@ -83,7 +101,11 @@ export function placeScored(layout: Layout, targets: readonly Target[]): Feeds {
   return {
     sources: integers(sources, [chunks, rowsPerChunk]),
     from: integers(targets.map((t) => at.get(t.source)!)),
-    targets: integers(targets.map((t) => t.token)),
+    ...tokenFeeds(
+      layout.config,
+      'targets',
+      targets.map((t) => t.token),
+    ),
   }
 }
 
@@ -143,10 +165,10 @@ export function place(layout: Layout, targets: readonly Target[]): Predictions {
     feeds: {
       sources: integers(sources, [chunks, rowsPerChunk]),
       sourceInverse: integers(sourceInverse),
-      targets: integers(tokens),
+      ...tokenFeeds(layout.config, 'targets', tokens),
       again: integers(again),
       againInverse: integers(againInverse),
-      againTargets: integers(againTokens),
+      ...tokenFeeds(layout.config, 'againTargets', againTokens),
     },
     index,
     count: length + again.length,

@@ -41,21 +41,43 @@ type Library = {
 
 type Json = Readonly<Record<string, unknown>>
 
+/** The files that say how a model reads and writes text, parsed. */
+export type TextFiles = {
+  readonly directory: string
+  readonly tokenizer: unknown
+  readonly config: Json
+  readonly special: Json
+  /** chat_template.jinja. */
+  readonly jinja: string | undefined
+}
+
 /**
  * Open tokenizer.json, and beside it tokenizer_config.json, special_tokens_map.json and
  * chat_template.jinja where present. `today` is what a template's `strftime_now` sees; see
  * chatTemplate.ts. Throws FormatError naming the file at fault.
  */
-export async function openText(path: string, options: { today?: Date } = {}): Promise<Text> {
+export const openText = async (path: string, options: { today?: Date } = {}): Promise<Text> =>
+  textOf(await readTextFiles(path), options)
+
+/** Throws FormatError where a file is missing or is no JSON object. */
+export async function readTextFiles(path: string): Promise<TextFiles> {
   const directory = resolve(path)
-  const file = join(directory, 'tokenizer.json')
-  const [json, config, special, jinja] = await Promise.all([
-    readJsonIfPresent(file),
+  const [tokenizer, config, special, jinja] = await Promise.all([
+    readJsonIfPresent(join(directory, 'tokenizer.json')),
     readObject(join(directory, 'tokenizer_config.json')),
     readObject(join(directory, 'special_tokens_map.json')),
     readIfPresent(join(directory, 'chat_template.jinja')),
   ])
-  if (json === undefined) throw new FormatError(`${directory}: no tokenizer.json`)
+  if (tokenizer === undefined) throw new FormatError(`${directory}: no tokenizer.json`)
+  return { directory, tokenizer, config, special, jinja }
+}
+
+/** The text side that files describe. Throws FormatError naming the file at fault. */
+export function textOf(
+  { directory, tokenizer: json, config, special, jinja }: TextFiles,
+  options: { today?: Date } = {},
+): Text {
+  const file = join(directory, 'tokenizer.json')
   const tokenizer = openTokenizer(json, config, file)
 
   const token = (name: string) =>

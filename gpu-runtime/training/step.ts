@@ -12,7 +12,7 @@ import { emit, type ComputeType, type Emitted, type Program } from '../onnx/emit
 import type { Outputs } from '../onnx/engine.ts'
 import { floats, type Feeds } from '../tensor/feed.ts'
 import { gradient, type Recompute } from '../tensor/gradient.ts'
-import { cast, constant, div, input, matmul } from '../tensor/ops.ts'
+import { add, cast, constant, div, input, matmul, sum } from '../tensor/ops.ts'
 import { simplify } from '../tensor/simplify.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from '../models/config.ts'
@@ -45,10 +45,12 @@ export function stepProgram(
     beta,
   )
   // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
-  const meanLogits = matmul(
-    cast(forward.hidden, 'float32'),
-    input('meanHeadRow', [config.hidden, 1]),
-  )
+  const wide = cast(forward.hidden, 'float32')
+  const known = matmul(wide, input('meanHeadRow', [config.hidden, 1]))
+  const all = config.vocabulary + config.addedTokens
+  const meanLogits = forward.addedHead
+    ? add(known, sum(matmul(wide, forward.addedHead, { transB: true, scale: 1 / all }), [1]))
+    : known
   const cotangent = scaled ? input('lossScale', []) : constant(1)
   const scaledGradients = gradient(new Map([[loss, cotangent]]), trainables, recompute) as Tensor[]
   const gradients = scaled ? scaledGradients.map((g) => div(g, cotangent)) : scaledGradients

@@ -3,7 +3,8 @@ import { cpus } from 'node:os'
 import type { TrainSpec } from '#schema/spec.ts'
 import { split } from '../data/split.ts'
 import { NonFinite } from '../error.ts'
-import { initial, sizesOf } from '../lora/lora.ts'
+import { initialAdapter } from '../lora/addedRows.ts'
+import { sizesOf } from '../lora/lora.ts'
 import { meanHeadRow, type Checkpoint } from '../models/checkpoint.ts'
 import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
@@ -134,7 +135,10 @@ export async function* train({
   const feed = prefetch(stepRuns(), ahead)
   const survey = new Survey(fitting, visited, { all: recipe.maxLength > config.maxPositions })
   try {
-    await engine.write('trainables', resume?.trainables ?? initial(config, lora, recipe.seed))
+    await engine.write(
+      'trainables',
+      resume?.trainables ?? (await initialAdapter(checkpoint, lora, recipe.seed)),
+    )
     await engine.write('gradient', new Float32Array(graph.parameters))
     const sizes = sizesOf(program.trainables)
     const optimizer = await openOptimizer(engine, recipe, sizes, resume?.moments)

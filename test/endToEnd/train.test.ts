@@ -134,7 +134,7 @@ test('the adapter’s artifacts are PEFT’s files, and its hash is that of its 
     files.find(({ name }: any) => name === 'adapter_model.safetensors').sha256,
     adapter.sha256,
   )
-  const { spec, flat } = await loadAdapter(directory, (await openCheckpoint(embedded.model)).config)
+  const { spec, flat } = await loadAdapter(directory, await openCheckpoint(embedded.model))
   assert.deepEqual([spec.r, spec.alpha, flat.length], [4, 8, adapter.parameters])
   assert.ok(flat.every(Number.isFinite) && flat.some((value) => value !== 0))
 })

@@ -12,10 +12,10 @@ import { loraSpec, probe, realPairs, seededAdapter } from './inputs.ts'
 const [model, out] = process.argv.slice(2)
 if (model === undefined || out === undefined) throw new Error('usage: dump.ts MODEL OUT')
 
-const { config } = await openCheckpoint(model)
-const adapter = seededAdapter(config)
+const checkpoint = await openCheckpoint(model)
+const adapter = seededAdapter(checkpoint.config)
 for (const [name, flat] of Object.entries({ adapter, probe: probe(adapter.length) })) {
   await mkdir(join(out, name), { recursive: true })
-  await saveAdapter(join(out, name), config, loraSpec, flat, 'SmolLM2-135M-Instruct')
+  await saveAdapter(join(out, name), checkpoint, loraSpec, flat, 'SmolLM2-135M-Instruct')
 }
 await writeFile(join(out, 'pairs.json'), JSON.stringify(await realPairs(model)))

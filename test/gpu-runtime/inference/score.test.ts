@@ -97,17 +97,18 @@ test(
 test('an adapter written in PEFT’s layout comes back value for value, and always as the same bytes', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'oddsmith-peft-'))
   try {
-    const { config } = await openCheckpoint(modelOf('tiny'))
+    const checkpoint = await openCheckpoint(modelOf('tiny'))
+    const { config } = checkpoint
     const spec = loraOf(readJson('tiny'))
     const flat = initial(config, spec, 1)
-    await saveAdapter(directory, config, spec, flat, 'tiny')
+    await saveAdapter(directory, checkpoint, spec, flat, 'tiny')
     const bytes = await readFile(join(directory, 'adapter_model.safetensors'))
-    const loaded = await loadAdapter(directory, config)
+    const loaded = await loadAdapter(directory, checkpoint)
     assert.deepEqual(loaded.flat, flat)
     assert.deepEqual(loaded.spec, spec)
-    await saveAdapter(directory, config, spec, flat, 'tiny')
+    await saveAdapter(directory, checkpoint, spec, flat, 'tiny')
     assert.deepEqual(await readFile(join(directory, 'adapter_model.safetensors')), bytes)
-    const { config: other } = await openCheckpoint(modelOf('tiny-llama3'))
+    const other = await openCheckpoint(modelOf('tiny-llama3'))
     await assert.rejects(
       loadAdapter(directory, other),
       /tensor "base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\.weight" is \[4,64\], expected \[4,48\]/,

@@ -22,7 +22,8 @@ after(() => engine.close())
 
 test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is stored as one', async () => {
   const golden = readJson<{ adapter_config: object; logits: number[][] }>('rslora')
-  const { config, weight } = await openCheckpoint(modelOf('tiny'))
+  const checkpoint = await openCheckpoint(modelOf('tiny'))
+  const { config, weight } = checkpoint
   const directory = await mkdtemp(join(tmpdir(), 'oddsmith-adapter-'))
   try {
     const configFile = join(directory, 'adapter_config.json')
@@ -32,7 +33,7 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
       .map(([name, { shape, data }]) => ({ name, dtype: 'F32' as const, shape, data }))
     await writeSafetensors(join(directory, 'adapter_model.safetensors'), matrices, {})
 
-    const adapter = await loadAdapter(directory, config)
+    const adapter = await loadAdapter(directory, checkpoint)
     assert.equal(adapter.spec.rslora, true)
     const { parts, trainables } = lora(config, adapter.spec)
     const { hidden, head } = decoder(config, stream(config, 1), parts)
@@ -52,9 +53,9 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
     )
     await session.release()
 
-    await saveAdapter(directory, config, adapter.spec, adapter.flat, 'tiny')
+    await saveAdapter(directory, checkpoint, adapter.spec, adapter.flat, 'tiny')
     assert.equal(JSON.parse(await readFile(configFile, 'utf8')).use_rslora, true)
-    assert.deepEqual(await loadAdapter(directory, config), adapter)
+    assert.deepEqual(await loadAdapter(directory, checkpoint), adapter)
   } finally {
     await rm(directory, { recursive: true })
   }
@@ -63,7 +64,8 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
 test('of a model with fused linears, an adapter has PEFT’s names and keys, and is named by the spec', async () => {
   const name = 'families/phi3'
   const golden = readJson(name)
-  const { config } = await openCheckpoint(modelOf(name))
+  const checkpoint = await openCheckpoint(modelOf(name))
+  const { config } = checkpoint
   const directory = await mkdtemp(join(tmpdir(), 'oddsmith-adapter-'))
   try {
     const configFile = join(directory, 'adapter_config.json')
@@ -77,9 +79,9 @@ test('of a model with fused linears, an adapter has PEFT’s names and keys, and
     }))
     await writeSafetensors(join(directory, 'adapter_model.safetensors'), matrices, {})
 
-    const adapter = await loadAdapter(directory, config)
+    const adapter = await loadAdapter(directory, checkpoint)
     assert.deepEqual(adapter.spec.targetModules.toSorted(), linears.toSorted())
-    await saveAdapter(directory, config, adapter.spec, adapter.flat, name)
+    await saveAdapter(directory, checkpoint, adapter.spec, adapter.flat, name)
     const { target_modules } = JSON.parse(await readFile(configFile, 'utf8'))
     assert.deepEqual(target_modules, golden.lora.target_modules)
     const stored = await readHeader(join(directory, 'adapter_model.safetensors'))
@@ -94,7 +96,7 @@ test('of a model with fused linears, an adapter has PEFT’s names and keys, and
       configFile,
       JSON.stringify({ peft_type: 'LORA', ...golden.lora, target_modules: ['q_proj'] }),
     )
-    await assert.rejects(loadAdapter(directory, config), {
+    await assert.rejects(loadAdapter(directory, checkpoint), {
       name: 'FormatError',
       message:
         /target_modules has "q_proj", expected some of qkv_proj, o_proj, gate_up_proj, down_proj$/,
