@@ -62,7 +62,17 @@ const base = [
 
 /** gpu-runtime's own order: beside itself, a part may import these; types, which cost nothing at run time, from anywhere. */
 const runtimeRules: Readonly<Record<string, readonly string[]>> = {
-  training: ['inference', 'lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
+  training: [
+    'inference',
+    'lora',
+    'models',
+    'onnx',
+    'quantization',
+    'tensor',
+    'data',
+    'text',
+    'files',
+  ],
   evaluation: ['inference', 'lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   inference: ['lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   lora: ['models', 'onnx', 'tensor', 'files'],

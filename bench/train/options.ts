@@ -89,10 +89,11 @@ function count(option: string, value: string): number {
   return Number(value)
 }
 
-async function unpack(shared: string, scratch: string): Promise<string> {
+/** SmolLM2-135M, into a folder of `scratch`. */
+export async function unpack(shared: string, scratch: string): Promise<string> {
   const tool = join(shared, 'tools/smollm2.py')
   if (!existsSync(tool))
-    throw new Error(`no ${tool}: give --model and --dataset, or set ODDSMITH_SHARED\n\n${usage}`)
+    throw new Error(`no ${tool}: give --model and --dataset, or set ODDSMITH_SHARED`)
   const directory = join(scratch, 'model')
   await promisify(execFile)('python3', [tool, directory])
   return directory

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline'
 import { openRows } from '#gpu-runtime/data/rows.ts'
-import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
+import { inNf4, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import type { Emitted } from '#gpu-runtime/onnx/emit.ts'
 import { Engine, type Session } from '#gpu-runtime/onnx/engine.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
@@ -45,10 +45,11 @@ class Waiting extends Engine {
 }
 
 const spec = trainSpec(setting)
-const [checkpoint, text] = await Promise.all([
-  openCheckpoint(setting.model),
-  openText(setting.model),
-])
+const [stored, text] = await Promise.all([openCheckpoint(setting.model), openText(setting.model)])
+const checkpoint =
+  spec.quantization === 'NONE'
+    ? stored
+    : await inNf4(stored, { revision: spec.model.revision, cache: setting.model })
 const engine = new Waiting(setting.threads, undefined, setting.profile)
 const rows = await openRows(setting.dataset)
 const pairs = new Pairs(rows, text, spec.recipe)

@@ -11,6 +11,8 @@ import { Engine, LoraSpec, Recipe, type TrainSpec } from '#schema/spec.ts'
 export type Setting = {
   readonly model: string
   readonly dataset: string
+  /** NONE unless said. */
+  readonly quantization?: TrainSpec['quantization']
   readonly recompute: TrainSpec['engine']['recompute']
   readonly threads: number
   /** Optimizer steps of the whole schedule; null for one pass over the rows. */
@@ -21,13 +23,14 @@ export type Setting = {
 export const trainSpec = ({
   model,
   dataset,
+  quantization = 'NONE',
   recompute,
   threads,
   maxSteps,
 }: Setting): TrainSpec => ({
   kind: 'TRAIN',
   model: { path: model, revision: '0'.repeat(64) },
-  quantization: 'NONE',
+  quantization,
   dataset: { path: dataset, sha256: '0'.repeat(64), shuffle: true, limit: null, testSize: 0 },
   recipe: Recipe.parse({ maxSteps, evalEvery: 0, checkpointEvery: 0 }),
   lora: LoraSpec.parse({}),

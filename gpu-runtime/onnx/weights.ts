@@ -1,5 +1,5 @@
 /** Frozen weights in a graph: external data, and what makes values of the compute type of them. */
-import { dynamicMap, nestedBlockSize } from '../quantization/absmax.ts'
+import { absmaxLevels, nestedBlockSize } from '../quantization/absmax.ts'
 import { blockSize, levels } from '../quantization/nf4.ts'
 import type { ByteRange, Nf4Weight } from '../tensor/storedWeight.ts'
 import type { ComputeType, Writer } from './emit.ts'
@@ -57,7 +57,7 @@ export function dequantized(
       : w.op('Slice', [x, w.integers([0]), w.integers([length]), w.integers([0])])[0]!
 
   const centred = lookUp(
-    [...dynamicMap],
+    [...absmaxLevels],
     [256],
     stored('.absmax', absmax.codes, [nested, nestedBlockSize], 'uint8'),
   )

@@ -3,46 +3,27 @@
  * them. As bitsandbytes does it on a CPU, down to the last bit: its kernel takes the code of the nearest of 65,536 grid points
  * in [-1, 1], not of the value itself.
  */
+import { dynamicMap } from './dynamicMap.ts'
 import { mean } from './mean.ts'
 
 /** Absmax under one scale. */
 export const nestedBlockSize = 256
 
-/**
- * The dynamic data type (Dettmers 2016, 8-bit approximations for parallelism): seven decades of both signs, 1 to 64 values in
- * each, the largest ones finest; 0 and 1. Ascending, float32.
- */
-export const dynamicMap: Float32Array = Float32Array.from(
-  [0, 1, ...Array.from({ length: 7 }, (_, i) => decade(2 ** i, 10 ** (i - 6))).flat()].sort(
-    (a, b) => a - b,
-  ),
-)
-
-/** The middles of `count` equal parts of [0.1, 1], times `scale`, with both signs. */
-function decade(count: number, scale: number): number[] {
-  const low = Math.fround(0.1)
-  const step = Math.fround(Math.fround(1 - low) / count)
-  // PyTorch's linspace: from the nearer end, rounded once.
-  const border = (i: number) =>
-    Math.fround(i < Math.floor((count + 1) / 2) ? low + step * i : 1 - step * (count - i))
-  return Array.from({ length: count }, (_, i) => {
-    const middle = Math.fround(border(i) + border(i + 1)) / 2
-    return [Math.fround(scale) * middle, -Math.fround(scale) * middle]
-  }).flat()
-}
+/** What an absmax code stands for, as a part of its scale. */
+export const absmaxLevels = dynamicMap(true)
 
 const gridPoints = 65_536
 /** The code nearest to each grid point, the lower of two that are as near. */
 const nearest = new Uint8Array(gridPoints)
 for (let point = 0, code = 0; point < gridPoints; point++) {
   const value = (2 * point) / (gridPoints - 1) - 1
-  while (code < 255 && value > (dynamicMap[code]! + dynamicMap[code + 1]!) / 2) code++
+  while (code < 255 && value > (absmaxLevels[code]! + absmaxLevels[code + 1]!) / 2) code++
   nearest[point] = code
 }
 
 /** The absmax of a tensor's blocks, quantized. */
 export type NestedAbsmax = {
-  /** Codes into `dynamicMap`, padded with zeros to whole blocks of 256. */
+  /** Codes into `absmaxLevels`, padded with zeros to whole blocks of 256. */
   readonly codes: Uint8Array
   /** One for each 256 codes. */
   readonly scales: Float32Array

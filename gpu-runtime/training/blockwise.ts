@@ -3,24 +3,10 @@
  * has it: a block of 256 values is its largest magnitude and, for each value, the place in a table of 256 of what is nearest to
  * value / largest. The table is dense where values are: a sign, a decimal exponent in unary, and as many linear steps as bits are left.
  */
+import { dynamicMap } from '../quantization/dynamicMap.ts'
 
 /** Values that share a scale. */
 export const blockSize = 256
-
-const decades = 7
-
-/** The table of bitsandbytes' create_dynamic_map: 256 values, ascending, from -1 (signed) or 0 to 1. */
-export function dynamicMap(signed: boolean): Float32Array {
-  const values = [0, 1]
-  for (let decade = 0; decade < decades; decade++) {
-    const steps = 2 ** (signed ? decade : decade + 1)
-    for (let i = 0; i < steps; i++) {
-      const middle = 10 ** (decade + 1 - decades) * (0.1 + (0.9 * (i + 0.5)) / steps)
-      values.push(...(signed ? [middle, -middle] : [middle]))
-    }
-  }
-  return Float32Array.from(values).sort()
-}
 
 /** Quantizes to one table. */
 export class Quantizer {

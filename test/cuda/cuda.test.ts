@@ -3,6 +3,9 @@
  * copy is added, every kernel takes its operands, cuDNN is never asked for, and a run copies what the design says.
  */
 import assert from 'node:assert/strict'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { LoraSpec } from '#schema/spec.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
@@ -77,6 +80,20 @@ for (const [compute, settings] of cards)
       const model = modelOf('tiny')
       const argument = { model, compute, lora: dropping, recompute: 'ATTENTION' as const, pairs }
       allOnCard(await card!.run('step', argument, settings))
+    },
+  )
+
+for (const [compute, settings] of cards)
+  test(
+    `on a base in NF4, a training step and scoring in ${compute} are the card's alone`,
+    { skip: noProvider || absent('tiny-llama3') },
+    async (t) => {
+      const model = await mkdtemp(join(tmpdir(), 'oddsmith-cuda-'))
+      t.after(() => rm(model, { recursive: true }))
+      await cp(modelOf('tiny-llama3'), model, { recursive: true })
+      const base = { model, nf4: true, compute, lora }
+      allOnCard(await card!.run('step', { ...base, recompute: 'ATTENTION', pairs }, settings))
+      allOnCard(await card!.run('score', { ...base, requests }, settings))
     },
   )
 

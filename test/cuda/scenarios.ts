@@ -3,7 +3,7 @@ import type { LoraSpec } from '#schema/spec.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
 import { openScorer, type ScoreRequest } from '#gpu-runtime/inference/score.ts'
 import { lora, parameterCount } from '#gpu-runtime/lora/lora.ts'
-import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
+import { inNf4, openCheckpoint, type Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
 import type { ComputeType, Emitted } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { encodeModel, type Graph } from '#gpu-runtime/onnx/proto.ts'
@@ -26,7 +26,12 @@ export type Design = {
   readonly products: number
 }
 
-type Model = { readonly model: string; readonly compute: ComputeType }
+type Model = {
+  readonly model: string
+  /** Held in NF4; its file goes beside the model. */
+  readonly nf4?: boolean
+  readonly compute: ComputeType
+}
 
 /** Names and arguments, which travel as JSON. */
 export type Scenario =
@@ -64,9 +69,9 @@ export const scenarios: {
     note: Note,
   ) => Promise<void>
 } = {
-  step: ({ model, compute, lora: spec, recompute, pairs }, note) =>
+  step: ({ model, nf4 = false, compute, lora: spec, recompute, pairs }, note) =>
     onCuda(compute, note, async (engine) => {
-      const checkpoint = await openCheckpoint(model)
+      const checkpoint = await open(model, nf4)
       const graph = stepGraph(checkpoint, spec, 0.1, recompute, engine.compute)
       const denominators = {
         nllTokens: pairs.reduce((n, p) => n + nllTokens(p, 'PROMPT_AND_CHOSEN'), 0),
@@ -94,9 +99,9 @@ export const scenarios: {
       )
     }),
 
-  score: ({ model, compute, lora: spec, requests }, note) =>
+  score: ({ model, nf4 = false, compute, lora: spec, requests }, note) =>
     onCuda(compute, note, async (engine) => {
-      const checkpoint = await openCheckpoint(model)
+      const checkpoint = await open(model, nf4)
       const adapter = spec && {
         spec,
         flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
@@ -187,4 +192,9 @@ async function twice(note: Note, run: () => Promise<unknown>): Promise<void> {
   note({ mark: 'run' })
   await run()
   note({ mark: 'end' })
+}
+
+async function open(model: string, nf4: boolean): Promise<Checkpoint> {
+  const stored = await openCheckpoint(model)
+  return nf4 ? await inNf4(stored, { revision: 'card', cache: model }) : stored
 }

@@ -130,7 +130,6 @@ def main():
     for name, weight in cases(torch.Generator().manual_seed(SEED)).items():
         parts = {'weight': weight, **quantized(weight)}
         tensors |= {f'{name}.{part}': value.contiguous() for part, value in parts.items()}
-    tensors['dynamic_map'] = bnb.create_dynamic_map()
     metrics, grad = qlora('tiny')
     tensors |= {f'qlora.{key}': value.contiguous() for key, value in grad.items()}
     packages = {name: version(name) for name in ('torch', 'transformers', 'trl', 'peft')}

@@ -9,7 +9,7 @@ import {
   readTensor,
   type TensorInfo,
 } from '#gpu-runtime/files/safetensors.ts'
-import { dynamicMap, quantizeAbsmax, type NestedAbsmax } from '#gpu-runtime/quantization/absmax.ts'
+import { quantizeAbsmax, type NestedAbsmax } from '#gpu-runtime/quantization/absmax.ts'
 import { quantize, type Blocks } from '#gpu-runtime/quantization/nf4.ts'
 import { readJson } from '../golden.ts'
 import { dequantizeAbsmax, dequantize } from './reference.ts'
@@ -43,10 +43,6 @@ function parts(
     dequantized: dequantize(codes, again).subarray(0, elements),
   }
 }
-
-test('the 8-bit data type of absmax is bitsandbytes’ dynamic map', async () => {
-  assert.deepEqual(bits(dynamicMap), new Uint32Array(await readBytes(tensors.get('dynamic_map')!)))
-})
 
 for (const name of names) {
   test(`${name}: codes, absmax and its double quantization equal bitsandbytes'`, async () => {

@@ -1,10 +1,14 @@
 /** What codes stand for, rounded to float32 after every operation: as bitsandbytes dequantizes. */
-import { dynamicMap, nestedBlockSize, type NestedAbsmax } from '#gpu-runtime/quantization/absmax.ts'
+import {
+  absmaxLevels,
+  nestedBlockSize,
+  type NestedAbsmax,
+} from '#gpu-runtime/quantization/absmax.ts'
 import { blockSize, levels } from '#gpu-runtime/quantization/nf4.ts'
 
 export const dequantizeAbsmax = ({ codes, scales, offset }: NestedAbsmax): Float32Array =>
   Float32Array.from(codes, (code, i) => {
-    const scaled = Math.fround(dynamicMap[code]! * scales[Math.floor(i / nestedBlockSize)]!)
+    const scaled = Math.fround(absmaxLevels[code]! * scales[Math.floor(i / nestedBlockSize)]!)
     return scaled + offset
   })
 

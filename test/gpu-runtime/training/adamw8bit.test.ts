@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { Recipe } from '#schema/spec.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
-import { blockSize, dynamicMap, Quantizer } from '#gpu-runtime/training/blockwise.ts'
+import { dynamicMap } from '#gpu-runtime/quantization/dynamicMap.ts'
+import { blockSize, Quantizer } from '#gpu-runtime/training/blockwise.ts'
 import { layoutOf, openOptimizer } from '#gpu-runtime/training/optimizer.ts'
 import { assertClose } from '../closeness.ts'
 import { readBytes, readHeader } from '#gpu-runtime/files/safetensors.ts'
@@ -24,8 +25,8 @@ const numbers = (count: number, stream: number, scale = 1): Float32Array<ArrayBu
   })
 
 test('the dynamic maps are those of bitsandbytes', async () => {
-  assertClose(dynamicMap(true), await floats('map.signed'), { rtol: 2e-7 }, 'signed')
-  assertClose(dynamicMap(false), await floats('map.unsigned'), { rtol: 2e-7 }, 'unsigned')
+  assert.deepEqual(dynamicMap(true), await floats('map.signed'))
+  assert.deepEqual(dynamicMap(false), await floats('map.unsigned'))
 })
 
 test('each value of a block gets the code that is nearest to it', () => {
