@@ -82,7 +82,7 @@ export async function work(
       const ending = await trainAdapter(job, spec, bench)
       if ('step' in ending) return { type: 'interrupted', step: ending.step }
       adapter = ending.adapter
-      summary.steps = ending.steps
+      Object.assign(summary, ending.summary)
     } else {
       started(report, engine, null)
     }
@@ -125,7 +125,7 @@ async function trainAdapter(
   job: Job,
   spec: TrainSpec,
   bench: Bench,
-): Promise<{ step: number } | { adapter: Adapter; steps: number }> {
+): Promise<{ step: number } | { adapter: Adapter; summary: Record<string, number> }> {
   const { client, report, signal, engine, scratch, chatMl } = bench
   const checkpoint = grown(bench)
   let resume: TrainingState | null = null
@@ -184,10 +184,18 @@ async function trainAdapter(
           break
         }
         case 'trained': {
-          await storeAdapter({ spec: spec.lora, flat: event.trainables, checkpoint }, spec, bench)
+          const { trainables: flat, steps, step, best, stopped } = event
+          const say = (message: string) => report.event('log', { level: 'info', message })
+          const metric = spec.recipe.keepBest?.metric
+          if (stopped)
+            say(
+              `stopped after step ${steps}: ${metric} gained nothing in ${best!.waited} evaluations`,
+            )
+          if (best) say(`kept the adapter of step ${step}, the best by ${metric}: ${best.value}`)
+          await storeAdapter({ spec: spec.lora, flat, checkpoint }, step, spec, bench)
           // As any other process will read it: rows of added tokens are stored in the base's type.
           const adapter = { ...(await loadAdapter(scratch, checkpoint)), checkpoint }
-          return { adapter, steps: event.steps }
+          return { adapter, summary: { steps, ...(best ? { bestStep: step } : {}) } }
         }
       }
     }
@@ -203,6 +211,7 @@ const grown = ({ checkpoint, chatMl }: Bench): Checkpoint =>
 
 async function storeAdapter(
   { spec, flat, checkpoint }: Adapter,
+  step: number,
   run: TrainSpec,
   { client, report, chatMl, scratch }: Bench,
 ): Promise<void> {
@@ -213,7 +222,7 @@ async function storeAdapter(
     stored.push(await client.upload(join(scratch, name), { kind: 'ADAPTER', name }))
   const { sha256 } = stored.find(({ name }) => name === 'adapter_model.safetensors')!
   const artifacts = stored.map(({ id }) => id)
-  report.event('adapter', { artifacts, sha256, parameters: flat.length })
+  report.event('adapter', { artifacts, sha256, parameters: flat.length, step })
 }
 
 async function fetchAdapter(files: readonly ArtifactRef[], bench: Bench): Promise<Adapter> {

@@ -9,6 +9,7 @@ import {
   text,
   timestamp,
   uuid,
+  type AnyPgColumn,
 } from 'drizzle-orm/pg-core'
 import { runs } from './runs.ts'
 
@@ -53,6 +54,10 @@ export const adapters = table(
     r: integer().notNull(),
     alpha: doublePrecision().notNull(),
     targetModules: jsonb().$type<string[]>().notNull(),
+    /** The optimizer step after which it was taken: the last, or that of the best evaluation. Null where it was not said. */
+    step: integer(),
+    /** The adapter that its training started from; null for a start at the base model. */
+    parentId: uuid().references((): AnyPgColumn => adapters.id),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   },
   (t) => [index('adapters_base_model').on(t.baseModelId)],

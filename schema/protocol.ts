@@ -122,6 +122,8 @@ const body = {
     artifacts: z.array(z.uuid()).min(1),
     sha256: z.string(),
     parameters: z.number().int(),
+    /** The optimizer step after which it was taken. */
+    step: z.number().int().nonnegative().optional(),
   }),
   evaluation: z.object({ key: z.string(), promptHash: z.string(), documents: z.number().int() }),
   samples: z.object({ key: z.string(), samples: z.array(Sample).max(500) }),

@@ -31,6 +31,7 @@ export const relations = defineRelations(tables, (r) => ({
       optional: false,
     }),
     run: r.one.runs({ from: r.adapters.runId, to: r.runs.id, optional: false, alias: 'made' }),
+    parent: r.one.adapters({ from: r.adapters.parentId, to: r.adapters.id, alias: 'parent' }),
     evaluations: r.many.evaluations(),
   },
   runs: {

@@ -58,6 +58,43 @@ export const cutsPrompts: ReadonlySet<Dialect> = new Set<Dialect>(['ODDSMITH', '
 export const nllOf = ({ dialect, nll }: Pick<Recipe, 'dialect' | 'nll'>): Nll =>
   nll ?? dialectNll[dialect]
 
+/** What training measures on the held-out rows, under the names that TRL logs. */
+export const evaluationMetrics: readonly string[] = [
+  'eval_loss',
+  'eval_nll_loss',
+  'eval_rewards/chosen',
+  'eval_rewards/rejected',
+  'eval_rewards/accuracies',
+  'eval_rewards/margins',
+  'eval_logps/chosen',
+  'eval_logps/rejected',
+  'eval_logits/chosen',
+  'eval_logits/rejected',
+  'eval_log_odds_ratio',
+  'eval_log_odds_chosen',
+]
+
+const KeepBest = z.object({
+  metric: z
+    .string()
+    .refine((name) => evaluationMetrics.includes(name), {
+      error: `expected one of ${evaluationMetrics.join(', ')}`,
+    })
+    .default('eval_loss'),
+  /** Which way is better; null for down with losses and up with everything else, as transformers takes it. */
+  goal: z.enum(['MIN', 'MAX']).nullable().default(null),
+})
+
+/** Which way is better. */
+export const goalOf = ({ metric, goal }: z.infer<typeof KeepBest>): 'MIN' | 'MAX' =>
+  goal ?? (metric.endsWith('loss') ? 'MIN' : 'MAX')
+
+const EarlyStopping = z.object({
+  /** Evaluations without a gain of more than `minDelta` on the best before, after which training ends. */
+  patience: count,
+  minDelta: z.number().nonnegative().default(0),
+})
+
 export const Recipe = z
   .object({
     /** Whose ORPO: how rows become tokens, what is cut, what the NLL term covers and is a mean of. */
@@ -84,6 +121,10 @@ export const Recipe = z
     maxPromptLength: count.min(4).default(512),
     /** A fraction of the run (0.2: five evaluations), or 0 for none. */
     evalEvery: z.number().min(0).max(1).default(0.2),
+    /** Keep the adapter of the best evaluation instead of the last step's; null for the last. */
+    keepBest: KeepBest.nullable().default(null),
+    /** End before the last step when `keepBest`'s metric gains nothing any more; null for never. */
+    earlyStopping: EarlyStopping.nullable().default(null),
     logEvery: count.default(1),
     /** Optimizer steps between checkpoints; 0 for none but the one that an interruption writes. */
     checkpointEvery: z.number().int().nonnegative().default(50),
@@ -92,6 +133,14 @@ export const Recipe = z
   .refine((r) => !cutsPrompts.has(r.dialect) || r.maxPromptLength < r.maxLength, {
     error: 'expected maxPromptLength < maxLength, so that answers keep room',
     path: ['maxPromptLength'],
+  })
+  .refine((r) => r.keepBest === null || r.evalEvery > 0, {
+    error: 'expected evalEvery above 0: the best is found by evaluations on the held-out rows',
+    path: ['keepBest'],
+  })
+  .refine((r) => r.earlyStopping === null || r.keepBest !== null, {
+    error: 'expected keepBest, whose metric early stopping watches',
+    path: ['earlyStopping'],
   })
   .superRefine((r, ctx) => {
     for (const { option, message } of optionIssues(r))

@@ -24,6 +24,16 @@ export const AdapterType = builder.drizzleNode('adapters', {
     alpha: t.exposeFloat('alpha', {
       description: 'Its update is scaled by alpha / r, or alpha / √r: see the LoRA of its run.',
     }),
+    step: t.exposeInt('step', {
+      nullable: true,
+      description:
+        'The optimizer step after which it was taken: the last, or with keepBest that of the best evaluation.',
+    }),
+    parent: t.relation('parent', {
+      nullable: true,
+      description:
+        'The adapter that its training started from; null for a start at the base model.',
+    }),
     targetModules: t.exposeStringList('targetModules', { description: 'The linears it updates.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its training ended.' }),
     evaluations: t.relatedConnection('evaluations', {

@@ -2,6 +2,8 @@
 import { curves, type ScheduleName, type ScheduleOptions } from '#schema/schedules.ts'
 import {
   Engine,
+  evaluationMetrics,
+  goalOf,
   linears,
   LoraSpec,
   nllOf,
@@ -152,10 +154,24 @@ const recipeText = {
     'Tokens that a prompt keeps when something has to be cut, in the dialects that cut prompts; less than maxLength.',
   evalEvery:
     'A fraction of the run between evaluations on the held-out rows (0.2: five of them); 0 for none.',
+  keepBest:
+    "Keeps the adapter of the best evaluation instead of the last step's. Left out: the last step's.",
+  earlyStopping:
+    "Ends the training before its last step when keepBest's metric gains nothing any more. Left out: never.",
   logEvery: 'Optimizer steps between points of the curves.',
   checkpointEvery:
     'Optimizer steps between checkpoints; 0 for none but the one that an interruption writes.',
   seed: 'Seeds everything random.',
+}
+
+const keepBestText = {
+  metric: `What is compared: one of ${evaluationMetrics.join(', ')}.`,
+  goal: 'Which way is better.',
+}
+
+const earlyStoppingText = {
+  patience: 'Evaluations that may pass without a gain.',
+  minDelta: 'How much the best before must be beaten by to count as a gain.',
 }
 
 /** Those of transformers' lr_scheduler_kwargs, and its defaults. */
@@ -215,6 +231,29 @@ const ScheduleOptionsType = builder.objectRef<ScheduleOptions>('ScheduleOptions'
   },
 })
 
+const Goal = builder.enumType('Goal', {
+  description: 'Which way is better.',
+  values: { MIN: { description: 'Down.' }, MAX: { description: 'Up.' } },
+})
+
+const KeepBestType = builder.objectRef<NonNullable<Recipe['keepBest']>>('KeepBest').implement({
+  description: 'Which evaluation is the best.',
+  fields: (t) => ({
+    metric: t.exposeString('metric', { description: keepBestText.metric }),
+    goal: t.field({ type: Goal, description: keepBestText.goal, resolve: goalOf }),
+  }),
+})
+
+const EarlyStoppingType = builder
+  .objectRef<NonNullable<Recipe['earlyStopping']>>('EarlyStopping')
+  .implement({
+    description: 'When training ends before its last step.',
+    fields: (t) => ({
+      patience: t.exposeInt('patience', { description: earlyStoppingText.patience }),
+      minDelta: t.exposeFloat('minDelta', { description: earlyStoppingText.minDelta }),
+    }),
+  })
+
 export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
   description: 'The training recipe.',
   fields: (t) => ({
@@ -242,6 +281,19 @@ export const RecipeType = builder.objectRef<Recipe>('Recipe').implement({
     maxLength: t.exposeInt('maxLength', { description: recipeText.maxLength }),
     maxPromptLength: t.exposeInt('maxPromptLength', { description: recipeText.maxPromptLength }),
     evalEvery: t.exposeFloat('evalEvery', { description: recipeText.evalEvery }),
+    keepBest: t.field({
+      type: KeepBestType,
+      nullable: true,
+      description: recipeText.keepBest,
+      // Runs that are older than this have no such word in their recipe; the same with earlyStopping.
+      resolve: ({ keepBest }) => keepBest ?? null,
+    }),
+    earlyStopping: t.field({
+      type: EarlyStoppingType,
+      nullable: true,
+      description: recipeText.earlyStopping,
+      resolve: ({ earlyStopping }) => earlyStopping ?? null,
+    }),
     logEvery: t.exposeInt('logEvery', { description: recipeText.logEvery }),
     checkpointEvery: t.exposeInt('checkpointEvery', { description: recipeText.checkpointEvery }),
     seed: t.exposeFloat('seed', { description: recipeText.seed }),
@@ -298,6 +350,25 @@ const ScheduleOptionsInput = builder.inputType('ScheduleOptionsInput', {
   }),
 })
 
+const KeepBestInput = builder.inputType('KeepBestInput', {
+  description: 'Which evaluation is the best; it needs held-out rows and evaluations.',
+  fields: (t) => ({
+    metric: t.string({ description: `${keepBestText.metric} Default: eval_loss.` }),
+    goal: t.field({
+      type: Goal,
+      description: `${keepBestText.goal} Default: MIN for losses, MAX for everything else.`,
+    }),
+  }),
+})
+
+const EarlyStoppingInput = builder.inputType('EarlyStoppingInput', {
+  description: 'When training ends before its last step; it needs keepBest.',
+  fields: (t) => ({
+    patience: t.int({ required: true, description: earlyStoppingText.patience }),
+    minDelta: t.float({ description: `${earlyStoppingText.minDelta} Default: 0.` }),
+  }),
+})
+
 export const RecipeInput = builder.inputType('RecipeInput', {
   description: 'The training recipe. Left out, it is the article\'s "fine-tune Llama 3 with ORPO".',
   fields: (t) => ({
@@ -322,6 +393,8 @@ export const RecipeInput = builder.inputType('RecipeInput', {
     maxLength: t.int({ description: ofRecipe('maxLength') }),
     maxPromptLength: t.int({ description: ofRecipe('maxPromptLength') }),
     evalEvery: t.float({ description: ofRecipe('evalEvery') }),
+    keepBest: t.field({ type: KeepBestInput, description: recipeText.keepBest }),
+    earlyStopping: t.field({ type: EarlyStoppingInput, description: recipeText.earlyStopping }),
     logEvery: t.int({ description: ofRecipe('logEvery') }),
     checkpointEvery: t.int({ description: ofRecipe('checkpointEvery') }),
     seed: t.float({ description: ofRecipe('seed') }),

@@ -36,14 +36,19 @@ const common = {
 }
 const ModelInput = z.strictObject({ path: z.string() })
 
-const TrainSchema = z.strictObject({
-  ...common,
-  model: ModelInput,
-  dataset: DatasetRef.omit({ sha256: true }).strict(),
-  recipe: Recipe.strict().prefault({}),
-  lora: LoraSpec.strict().prefault({}),
-  evaluate: z.strictObject({ tasks: Tasks }).optional(),
-})
+const TrainSchema = z
+  .strictObject({
+    ...common,
+    model: ModelInput,
+    dataset: DatasetRef.omit({ sha256: true }).strict(),
+    recipe: Recipe.strict().prefault({}),
+    lora: LoraSpec.strict().prefault({}),
+    evaluate: z.strictObject({ tasks: Tasks }).optional(),
+  })
+  .refine(({ recipe, dataset }) => recipe.keepBest === null || dataset.testSize > 0, {
+    error: 'expected testSize above 0: keepBest needs held-out rows',
+    path: ['dataset', 'testSize'],
+  })
 
 const EvaluateSchema = z
   .strictObject({

@@ -132,7 +132,7 @@ async function recordAdapter({ tx }: Step, run: Run, body: EventBody<'adapter'>)
   if (run.spec.kind !== 'TRAIN') throw wrong(run.id, 'an evaluation makes no adapter')
   await expectArtifacts(tx, run, 'ADAPTER', body.artifacts)
   const { r, alpha, targetModules } = run.spec.lora
-  const made = { sha256: body.sha256, parameters: body.parameters }
+  const made = { sha256: body.sha256, parameters: body.parameters, step: body.step ?? null }
   await tx
     .insert(adapters)
     .values({
@@ -143,6 +143,7 @@ async function recordAdapter({ tx }: Step, run: Run, body: EventBody<'adapter'>)
       r,
       alpha,
       targetModules,
+      parentId: run.adapterId,
     })
     .onConflictDoUpdate({ target: adapters.runId, set: made })
 }

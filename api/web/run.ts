@@ -106,6 +106,13 @@ function liveSection(data: RunData): Html {
                 <span class="faint">of a model of ${amount(run.baseModel.parameters)}</span>
               </dd>
             </div>
+            ${
+              run.adapter.step !== null &&
+              html`<div>
+                <dt>Taken after</dt>
+                <dd>step ${whole(run.adapter.step)}</dd>
+              </div>`
+            }
             <div>
               <dt>Id</dt>
               <dd class="mono">${run.adapter.id}</dd>

@@ -1,6 +1,6 @@
 /** A run's spec as a list of facts, and whole for those who want to repeat it. */
 import { html } from 'hono/html'
-import { cutsPrompts, type RunSpec } from '#schema/spec.ts'
+import { cutsPrompts, goalOf, type Recipe, type RunSpec } from '#schema/spec.ts'
 import { brief, plural, short, whole } from './format.ts'
 import type { Html } from './layout.ts'
 
@@ -29,6 +29,7 @@ export function specFacts(spec: RunSpec): Html {
         'Length',
         recipe.maxSteps === null ? plural(recipe.epochs, 'epoch') : plural(recipe.maxSteps, 'step'),
       ],
+      ['Kept', kept(recipe)],
       [
         'Tokens per row',
         whole(recipe.maxLength) +
@@ -63,4 +64,13 @@ export function specFacts(spec: RunSpec): Html {
         <pre class="log">${JSON.stringify(spec, null, 2)}</pre>
       </details>
     </section>`
+}
+
+/** Recipes that are older than these words have neither. */
+function kept({ keepBest, earlyStopping }: Partial<Recipe>): string {
+  if (!keepBest) return 'the last step'
+  const best = `the best by ${keepBest.metric} (${goalOf(keepBest).toLowerCase()})`
+  if (!earlyStopping) return best
+  const { patience, minDelta } = earlyStopping
+  return `${best}; ends after ${plural(patience, 'evaluation')} without a gain${minDelta > 0 ? ` of ${minDelta}` : ''}`
 }

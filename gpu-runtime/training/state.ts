@@ -4,6 +4,7 @@ import type { Recipe } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import { readBytes, readHeader, writeSafetensors } from '../files/safetensors.ts'
 import type { Vector } from '../onnx/engine.ts'
+import type { Standing } from './best.ts'
 import type { LossScaleState } from './lossScale.ts'
 import type { Window } from './metrics.ts'
 import type { Layout, Moments } from './moments.ts'
@@ -19,13 +20,21 @@ export type TrainingState = {
   readonly window: Window
   /** Where float16 is computed in. */
   readonly lossScale: LossScaleState | null
+  /** The best evaluation so far and its trainables, where the recipe keeps the best. */
+  readonly best: Best | null
 }
+
+export type Best = { readonly standing: Standing; readonly trainables: Float32Array<ArrayBuffer> }
 
 export function saveState(
   path: string,
-  { step, window, lossScale, trainables, moments }: TrainingState,
+  { step, window, lossScale, trainables, moments, best }: TrainingState,
 ): Promise<void> {
-  const tensors = Object.entries({ trainables, ...moments }).map(([name, data]) => ({
+  const tensors = Object.entries({
+    trainables,
+    ...moments,
+    ...(best ? { best: best.trainables } : {}),
+  }).map(([name, data]) => ({
     name,
     dtype: data instanceof Uint8Array ? ('U8' as const) : ('F32' as const),
     shape: [data.length],
@@ -35,6 +44,7 @@ export function saveState(
     step: String(step),
     window: JSON.stringify(window),
     lossScale: JSON.stringify(lossScale),
+    ...(best ? { best: JSON.stringify(best.standing) } : {}),
   })
 }
 
@@ -60,16 +70,21 @@ export async function loadState(
   const moments: Record<string, Vector> = {}
   for (const [name, expected] of Object.entries(layoutOf(recipe, sizes)))
     moments[name] = await read(name, expected)
-  const trainables = await read('trainables', {
-    dtype: 'F32',
-    length: sizes.reduce((a, b) => a + b, 0),
-  })
+  const flat = { dtype: 'F32', length: sizes.reduce((a, b) => a + b, 0) } as const
+  const floats = async (name: string) => (await read(name, flat)) as Float32Array<ArrayBuffer>
   return {
     step,
-    trainables: trainables as Float32Array<ArrayBuffer>,
+    trainables: await floats('trainables'),
     moments,
     window: metadataOf(WindowShape, metadata.window, path),
     lossScale: metadataOf(LossScaleShape, metadata.lossScale, path),
+    best:
+      metadata.best === undefined
+        ? null
+        : {
+            standing: metadataOf(StandingShape, metadata.best, path),
+            trainables: await floats('best'),
+          },
   }
 }
 
@@ -81,6 +96,12 @@ const WindowShape = z.object({
 const LossScaleShape = z
   .object({ value: z.number().positive(), steady: z.number().int().nonnegative() })
   .nullable()
+
+const StandingShape = z.object({
+  step: z.number().int().nonnegative(),
+  value: z.number(),
+  waited: z.number().int().nonnegative(),
+})
 
 function metadataOf<T>(shape: z.ZodType<T>, text: string | undefined, path: string): T {
   try {

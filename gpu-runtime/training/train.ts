@@ -2,7 +2,7 @@
 import { cpus } from 'node:os'
 import type { TrainSpec } from '#schema/spec.ts'
 import { split } from '../data/split.ts'
-import { NonFinite } from '../error.ts'
+import { FormatError, NonFinite } from '../error.ts'
 import { initialAdapter } from '../lora/addedRows.ts'
 import { sizesOf } from '../lora/lora.ts'
 import { meanHeadRow, type Checkpoint } from '../models/checkpoint.ts'
@@ -10,6 +10,7 @@ import { emit } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
 import { LossScale } from './lossScale.ts'
 import { floats, type Feeds } from '../tensor/feed.ts'
+import { exhausted, judge, type Standing } from './best.ts'
 import { Mean, notFinite, type Values } from './metrics.ts'
 import { openOptimizer } from './optimizer.ts'
 import { expectFits, type PairSource } from './pairs.ts'
@@ -18,7 +19,7 @@ import { plan } from './plan.ts'
 import { prefetch } from './prefetch.ts'
 import { runsOf, Tally, type Run, type RunMaker } from './runs.ts'
 import { learningRate } from './schedule.ts'
-import type { TrainingState } from './state.ts'
+import type { Best, TrainingState } from './state.ts'
 import { stepProgram } from './step.ts'
 import { look, Survey, type Cuts } from './survey.ts'
 
@@ -42,11 +43,15 @@ export type TrainEvent =
       readonly etaSeconds: number
     }
   | { readonly type: 'state'; readonly state: TrainingState }
-  /** The last: the trained adapter, flat. */
+  /** The last: the trained adapter, flat, as it was after `step`: the last of `steps`, or that of the best evaluation. */
   | {
       readonly type: 'trained'
       readonly trainables: Float32Array<ArrayBuffer>
       readonly steps: number
+      readonly step: number
+      readonly best: Standing | null
+      /** Early stopping ended it before the plan did. */
+      readonly stopped: boolean
     }
 
 const diverged = (step: number, values: Values, what: string): NonFinite =>
@@ -100,6 +105,10 @@ export async function* train({
     },
     check: (row) => pairs.check(row),
   }
+  if (recipe.keepBest !== null && test.length === 0)
+    throw new FormatError(
+      `no held-out rows, by which the best adapter could be found: expected testSize above 0 and two rows or more, got testSize ${dataset.testSize} of ${trainRows.length} rows`,
+    )
   await look(fitting, visited)
 
   const scale = engine.compute === 'float16' ? new LossScale(resume?.lossScale ?? undefined) : null
@@ -176,6 +185,15 @@ export async function* train({
     const checkpointDue = (step: number) =>
       recipe.checkpointEvery > 0 && step % recipe.checkpointEvery === 0 && step < steps.steps
 
+    let best: Best | null = resume?.best ?? null
+    const keepBest = async (step: number, values: Values): Promise<void> => {
+      if (recipe.keepBest === null) return
+      const standing = judge(best?.standing ?? null, step, values[recipe.keepBest.metric]!, recipe)
+      const trainables =
+        best === null || standing.step === step ? await engine.read('trainables') : best.trainables
+      best = { standing, trainables }
+    }
+
     const mean = new Mean(resume?.window)
     const state = async (step: number): Promise<TrainingState> => {
       const { window } = mean
@@ -183,7 +201,7 @@ export async function* train({
         engine.read('trainables'),
         optimizer.moments(),
       ])
-      return { step, trainables, moments, window, lossScale: scale?.state ?? null }
+      return { step, trainables, moments, window, lossScale: scale?.state ?? null, best }
     }
 
     const common = (): Feeds => (scale ? { lossScale: floats([scale.state.value], []) } : {})
@@ -200,7 +218,9 @@ export async function* train({
     const done = { tokens: 0, seconds: 0, steps: 0 }
     let since = performance.now()
     let cuts: Cuts | null = null
-    for (let step = begin; step <= steps.steps; step++) {
+    let step = begin - 1
+    while (step < steps.steps && !exhausted(best?.standing ?? null, recipe)) {
+      step++
       const tally = new Tally()
       if (!signal.aborted)
         for await (const { run, outputs } of pipeline.answers()) {
@@ -219,8 +239,8 @@ export async function* train({
       if (wrong) throw diverged(step, values, wrong)
       const moved = optimizer.step(step, rate)
       moved.catch(() => {})
-      // Whatever needs the engine between two steps comes before the next one's first run.
-      const pause = evaluationDue(step) || checkpointDue(step)
+      // Whatever needs the engine between two steps comes before the next one's first run, and so does a scale that the norm decides.
+      const pause = scale !== null || evaluationDue(step) || checkpointDue(step)
       if (!pause) await pipeline.begin(common())
       const norm = await moved
       const finite = Number.isFinite(norm)
@@ -253,7 +273,11 @@ export async function* train({
         etaSeconds: ((steps.steps - step) * done.seconds) / done.steps,
       }
       if (cuts === null && (cuts = survey.cuts) !== null) yield { type: 'cuts', cuts }
-      if (evaluationDue(step)) yield { type: 'metrics', step, values: await evaluate(step) }
+      if (evaluationDue(step)) {
+        const held = await evaluate(step)
+        yield { type: 'metrics', step, values: held }
+        await keepBest(step, held)
+      }
       const kept = checkpointDue(step) ? state(step) : null
       if (pause) {
         since = performance.now()
@@ -263,9 +287,16 @@ export async function* train({
     }
     await survey.finish()
     if (cuts === null && survey.cuts !== null) yield { type: 'cuts', cuts: survey.cuts }
-    const trainables = await engine.read('trainables')
+    const trainables = best?.trainables ?? (await engine.read('trainables'))
     await Promise.all([session.release(), evaluation?.release(), optimizer.release()])
-    yield { type: 'trained', trainables, steps: steps.steps }
+    yield {
+      type: 'trained',
+      trainables,
+      steps: step,
+      step: best?.standing.step ?? step,
+      best: best?.standing ?? null,
+      stopped: step < steps.steps,
+    }
   } finally {
     await survey.stop()
     await feed.return(undefined)

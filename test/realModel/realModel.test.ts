@@ -223,6 +223,7 @@ test(
         moments: { m: zeros(), v: zeros() },
         window: { sums: {}, counts: {} },
         lossScale: null,
+        best: null,
       },
     }))
       if (event.type === 'metrics') curves.push(event.values)

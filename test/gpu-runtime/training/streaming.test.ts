@@ -112,6 +112,7 @@ test('rows are tokenized when their step is near, and again when they come again
     moments: { m: vector(), v: vector() },
     window: { sums: {}, counts: {} },
     lossScale: null,
+    best: null,
   }
   for await (const event of start(pairs, from + 20, resume)) {
     if (event.type !== 'progress') continue

@@ -82,6 +82,7 @@ const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
   moments: { m: new Float32Array(trainables.length), v: new Float32Array(trainables.length) },
   window: { sums: {}, counts: {} },
   lossScale: null,
+  best: null,
 })
 
 async function collect(
