@@ -3,13 +3,14 @@ import type { Recipe } from '#schema/spec.ts'
 import { stream } from '../random.ts'
 
 export type Plan = {
-  /** Optimizer steps in all, and per pass over the rows. */
+  /** Optimizer steps in all. */
   readonly steps: number
-  readonly stepsPerEpoch: number
   /** Positions in the training rows that the first epoch visits, in order. */
   firstEpoch(): Int32Array
   /** Micro-batches of step 1, 2, ..., as positions in the training rows. */
   microBatches(step: number): number[][]
+  /** Passes over the rows after a step, in micro-batches: a last step of fewer is a smaller part of its epoch. */
+  epoch(step: number): number
 }
 
 /**
@@ -28,7 +29,6 @@ export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
   const steps = maxSteps ?? Math.ceil(epochs * stepsPerEpoch)
   return {
     steps,
-    stepsPerEpoch,
     firstEpoch: () => order(0).subarray(0, Math.min(rows, steps * accumulation * batchSize)),
     microBatches(step) {
       const epoch = Math.floor((step - 1) / stepsPerEpoch)
@@ -37,6 +37,11 @@ export function plan(rows: number, recipe: Recipe, shuffle: boolean): Plan {
       return Array.from({ length: Math.min(accumulation, batches - first) }, (_, i) =>
         Array.from(cached.rows.subarray((first + i) * batchSize, (first + i + 1) * batchSize)),
       )
+    },
+    epoch(step) {
+      const whole = Math.floor((step - 1) / stepsPerEpoch)
+      const done = (step - whole * stepsPerEpoch) * accumulation
+      return whole + Math.min(batches, done) / batches
     },
   }
 }

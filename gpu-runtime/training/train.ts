@@ -260,7 +260,7 @@ export async function* train({
           values: {
             ...mean.take(),
             learning_rate: rate,
-            epoch: step / steps.stepsPerEpoch,
+            epoch: steps.epoch(step),
             tokens_per_second: tally.tokens / seconds,
           },
         }

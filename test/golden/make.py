@@ -190,6 +190,15 @@ def training(directory, pairs, seed, settings):
     return result, {**prefixed('initial', initial), **prefixed('final', final)}
 
 
+def uneven(directory, pairs):
+    """Two epochs of seven pairs, by twos and three times accumulated: an epoch is six pairs and then one alone."""
+    changes = {'gradient_accumulation_steps': 3, 'max_steps': 4, 'warmup_steps': 1}
+    settings = {**trl_orpo.SETTINGS, **changes}
+    run = trl_orpo.trainer(trl_orpo.load(directory), pairs[:7], SEEDS['tiny'], settings)
+    about = 'pairs 0 to 6 of tiny.json in their order, from its initial adapter: steps of 2 + 2 + 2 pairs and of 1'
+    return {'about': about, 'settings': settings, 'steps': trl_orpo.train(run)}
+
+
 def case(name, directory, where, ids, pairs, max_grad_norm, more):
     seed = SEEDS[name]
     with torch.no_grad():
@@ -242,6 +251,7 @@ def main():
     stories()
     tiny = json.loads((HERE / 'tiny.json').read_text())
     rslora = variants.rslora(HERE / 'tiny', HERE / 'tiny.safetensors', tiny['ids'])
+    write('uneven', {'made': made(SEEDS['tiny']), **uneven(HERE / 'tiny', tiny['pairs'])})
     write('rslora', {'made': made(SEEDS['tiny']), **rslora})
     content, tensors = variants.dropout(HERE / 'tiny', HERE / 'tiny.safetensors', tiny['pairs'])
     write('dropout', {'made': made(SEEDS['tiny']), **content})

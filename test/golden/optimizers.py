@@ -11,7 +11,7 @@ BETAS, EPSILON, DECAY = (0.9, 0.999), 1e-8, 0.01
 
 
 def adamw(seed, size=17, steps=5, max_norm=1.0):
-    """Parameters and both moments after each step, with and without clipping."""
+    """Parameters and both moments after each step, with and without clipping and weight decay."""
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn(size, generator=generator)
     scales = [0.4, 0.1, 0.02, 1.0, 0.2]  # so that steps 1 and 4 are clipped at 1
@@ -21,9 +21,9 @@ def adamw(seed, size=17, steps=5, max_norm=1.0):
         gradient[16] = 0.0  # never a gradient: only weight decay moves the last value
     rates = [0.0, 0.005, 0.01, 0.01, 0.0025]
     cases = {}
-    for name, clip in (('unclipped', None), ('clipped', max_norm)):
+    for name, clip, decay in (('unclipped', None, DECAY), ('clipped', max_norm, DECAY), ('undecayed', max_norm, 0.0)):
         x = torch.nn.Parameter(start.clone())
-        optimizer = torch.optim.AdamW([x], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=DECAY)
+        optimizer = torch.optim.AdamW([x], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=decay)
         rows = []
         for gradient, rate in zip(given, rates, strict=True):
             x.grad = gradient.clone()
@@ -37,9 +37,9 @@ def adamw(seed, size=17, steps=5, max_norm=1.0):
     settings = {'beta1': BETAS[0], 'beta2': BETAS[1], 'epsilon': EPSILON, 'weight_decay': DECAY}
     return {
         'settings': {**settings, 'max_norm': max_norm},
-        'about': 'element k of gradients, learning_rates, unclipped, clipped is of step k + 1; '
+        'about': 'element k of gradients, learning_rates and of each case is of step k + 1; '
         'x, m, v are after it, norm before clipping; clipped multiplies the gradient by '
-        'min(1, max_norm / (norm + 1e-6))',
+        'min(1, max_norm / (norm + 1e-6)), undecayed too, whose weight decay is 0',
         'learning_rates': rates,
         'start': start.tolist(),
         'gradients': [gradient.tolist() for gradient in given],
