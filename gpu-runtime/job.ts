@@ -239,19 +239,31 @@ async function fetchAdapter(files: readonly ArtifactRef[], bench: Bench): Promis
 
 type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
 
+/**
+ * What each subject is asked in. Plain text is the same tokens for both; what a template writes is ChatML for the adapter of a
+ * model without one, and cannot be asked of the model itself, which lacks the tokens.
+ */
+function textsFor({ checkpoint, text, chatMl }: Bench): Record<Subject, Text> {
+  if (chatMl === null) return { BASE: text, ADAPTER: text }
+  const { encode, decode, hasTemplate, render } = chatMl.text
+  const refuse = () => {
+    throw new FormatError(
+      `${checkpoint.directory}: no chat template, neither in tokenizer_config.json nor in chat_template.jinja: this task can be asked of an adapter, which is trained in ChatML, not of the model itself`,
+    )
+  }
+  return {
+    BASE: { ...text, render: refuse },
+    ADAPTER: { ...text, encode, decode, hasTemplate, render },
+  }
+}
+
 /** Read the rows of every order and make its requests; subjects of one task share them. */
 async function prepareAll(
   orders: readonly EvaluationOrder[],
-  { signal, checkpoint, text: own, chatMl }: Bench,
+  bench: Bench,
 ): Promise<PreparedOrder[]> {
-  // Plain text is the same tokens for base and adapter; only what a template writes is in ChatML, which only an adapter knows.
-  const chatting: Text | null = chatMl && {
-    ...own,
-    encode: chatMl.text.encode,
-    decode: chatMl.text.decode,
-    hasTemplate: true,
-    render: chatMl.text.render,
-  }
+  const { signal, checkpoint } = bench
+  const texts = textsFor(bench)
   const prepare = async (
     { settings: { task, limit, rowsSha256 }, rows }: EvaluationOrder,
     text: Text,
@@ -264,8 +276,8 @@ async function prepareAll(
   const prepared: PreparedOrder[] = []
   for (const order of orders) {
     const { task: name, limit, rowsSha256 } = order.settings
-    const text = order.subject === 'ADAPTER' ? (chatting ?? own) : own
-    const same = `${name} ${rowsSha256} ${limit} ${text === own}`
+    const text = texts[order.subject]
+    const same = `${name} ${rowsSha256} ${limit} ${text === texts.BASE}`
     const task = tasks.get(same) ?? (await prepare(order, text))
     tasks.set(same, task)
     prepared.push({ ...order, task })

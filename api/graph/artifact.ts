@@ -4,7 +4,10 @@ import { builder } from './builder.ts'
 const ArtifactKind = builder.enumType('ArtifactKind', {
   description: 'What a file is part of.',
   values: {
-    ADAPTER: { description: "The trained adapter, in PEFT's layout." },
+    ADAPTER: {
+      description:
+        "The trained adapter, in PEFT's layout; where it brings a chat format, with the tokenizer.",
+    },
     CHECKPOINT: { description: 'Where an interrupted training goes on from.' },
   },
 })

@@ -5,8 +5,14 @@
  */
 import type { LoraSpec } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
-import { readBytes, readHeader, type NewTensor } from '../files/safetensors.ts'
-import { fromBf16, toBf16 } from '../files/dtype.ts'
+import {
+  readBytes,
+  readHeader,
+  readTensor,
+  type NewTensor,
+  type TensorInfo,
+} from '../files/safetensors.ts'
+import { toBf16 } from '../files/dtype.ts'
 import { tokenMatrices } from '../models/addedTokens.ts'
 import { firstRows, meanRow, type Checkpoint } from '../models/checkpoint.ts'
 import { initial } from './lora.ts'
@@ -56,21 +62,22 @@ export async function wholeMatrices(
   if (addedTokens === 0) return []
   const names = tokenMatrices(config)
   const size = addedTokens * hidden
-  return await Promise.all(
-    savedMatrices.map(async ({ key }, i) => {
-      const at = Math.min(i, names.length - 1)
-      const base = tensors.get(names[at]!)!
-      const from = flat.length - (names.length - at) * size
-      const known = new Uint8Array(await readBytes(firstRows(base, vocabulary)))
-      const rows = encoded(flat.slice(from, from + size), base.dtype)
-      const data = new Uint8Array(known.length + rows.length)
-      data.set(known)
-      data.set(rows, known.length)
-      const shape = [vocabulary + addedTokens, hidden]
-      return { name: key, dtype: base.dtype as NewTensor['dtype'], shape, data }
-    }),
-  )
+  const matrices: Omit<NewTensor, 'name'>[] = []
+  for (const [i, name] of names.entries()) {
+    const known = firstRows(tensors.get(name)!, vocabulary)
+    const from = flat.length - (names.length - i) * size
+    const rows = rounded(flat.slice(from, from + size), known.dtype)
+    const data = new Uint8Array(known.bytes + rows.byteLength)
+    data.set(new Uint8Array(await readBytes(known)))
+    data.set(new Uint8Array(rows.buffer), known.bytes)
+    const dtype = known.dtype as NewTensor['dtype']
+    matrices.push({ dtype, shape: [vocabulary + addedTokens, hidden], data })
+  }
+  return savedMatrices.map(({ key }, i) => ({ name: key, ...(matrices[i] ?? matrices[0]!) }))
 }
+
+const rounded = (values: Float32Array<ArrayBuffer>, dtype: string) =>
+  dtype === 'BF16' ? toBf16(values) : dtype === 'F16' ? new Float16Array(values) : values
 
 /** The added rows of a stored adapter in flat order; empty where nothing was added. Throws FormatError where it has others. */
 export async function readAddedRows(
@@ -79,28 +86,34 @@ export async function readAddedRows(
 ): Promise<Float32Array> {
   const { vocabulary, addedTokens, hidden } = config
   if (addedTokens === 0) return new Float32Array(0)
+  const names = tokenMatrices(config)
   const { tensors } = await readHeader(weights)
-  const matrices = await Promise.all(
-    savedMatrices.map(async ({ key }, i) => {
-      const names = tokenMatrices(config)
-      const name = names[Math.min(i, names.length - 1)]!
-      const info = tensors.get(key)
-      const known = firstRows(base.get(name)!, vocabulary)
-      const expected = [vocabulary + addedTokens, hidden]
-      if (info?.shape.join() !== expected.join() || info.dtype !== known.dtype)
-        throw new FormatError(
-          `${weights}: tensor "${key}" is ${info ? `${info.dtype} [${info.shape}]` : 'missing'}, expected ${known.dtype} [${expected}]: the base's rows and ${addedTokens} more`,
-        )
-      const whole = Buffer.from(await readBytes(info))
-      const [before, after] = [whole.subarray(0, known.bytes), whole.subarray(known.bytes)]
-      if (!before.equals(Buffer.from(await readBytes(known))))
-        throw new FormatError(
-          `${weights}: tensor "${key}" has other rows than ${name} of ${directory}; expected only the last ${addedTokens} to differ`,
-        )
-      return decoded(after, known.dtype)
-    }),
-  )
-  const [embedding, head] = matrices as [Float32Array, Float32Array]
+  const found: Float32Array[] = []
+  for (const [i, { key }] of savedMatrices.entries()) {
+    const name = names[i] ?? names[0]!
+    const info = tensors.get(key)
+    const known = firstRows(base.get(name)!, vocabulary)
+    const expected = [vocabulary + addedTokens, hidden]
+    if (info?.shape.join() !== expected.join() || info.dtype !== known.dtype)
+      throw new FormatError(
+        `${weights}: tensor "${key}" is ${info ? `${info.dtype} [${info.shape}]` : 'missing'}, expected ${known.dtype} [${expected}]: the base's rows and ${addedTokens} more`,
+      )
+    if (!(await sameBytes(firstRows(info, vocabulary), known)))
+      throw new FormatError(
+        `${weights}: tensor "${key}" has other rows than ${name} of ${directory}; expected only the last ${addedTokens} to differ`,
+      )
+    const { offset, bytes } = info
+    const shape = [addedTokens, hidden]
+    found.push(
+      await readTensor({
+        ...info,
+        shape,
+        offset: offset + known.bytes,
+        bytes: bytes - known.bytes,
+      }),
+    )
+  }
+  const [embedding, head] = found as [Float32Array, Float32Array]
   if (!config.tiedHead) return joined([embedding, head])
   if (embedding.some((x, i) => x !== head[i]))
     throw new FormatError(
@@ -109,14 +122,15 @@ export async function readAddedRows(
   return embedding
 }
 
-function encoded(values: Float32Array, dtype: string): Uint8Array {
-  const elements =
-    dtype === 'BF16' ? toBf16(values) : dtype === 'F16' ? new Float16Array(values) : values
-  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength)
-}
-
-function decoded(bytes: Uint8Array, dtype: string): Float32Array {
-  const { buffer } = new Uint8Array(bytes) // a copy: bytes may lie at an odd offset
-  if (dtype === 'BF16') return fromBf16(new Uint16Array(buffer))
-  return new Float32Array(dtype === 'F16' ? new Float16Array(buffer) : buffer)
+/** Of two tensors of one size, a part at a time: embeddings of large models have a gigabyte. */
+async function sameBytes(a: TensorInfo, b: TensorInfo): Promise<boolean> {
+  const most = 1 << 26
+  for (let at = 0; at < a.bytes; at += most) {
+    const bytes = Math.min(most, a.bytes - at)
+    const [x, y] = await Promise.all(
+      [a, b].map((info) => readBytes({ ...info, offset: info.offset + at, bytes })),
+    )
+    if (!Buffer.from(x!).equals(Buffer.from(y!))) return false
+  }
+  return true
 }

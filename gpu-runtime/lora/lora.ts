@@ -138,7 +138,10 @@ export const parameterCount = (trainables: readonly Tensor[]): number =>
 export const sizesOf = (trainables: readonly Tensor[]): number[] =>
   trainables.map((t) => t.shape.reduce<number>((a, d) => a * (d as number), 1))
 
-/** PEFT's start of the matrices, without added rows: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. */
+/**
+ * PEFT's start of the matrices: A uniform in ±1/√in (Kaiming with a = √5), B zero, so that the adapter begins as the base. Added
+ * rows, which follow the matrices, begin in addedRows.ts.
+ */
 export function initial(
   config: DecoderConfig,
   spec: LoraSpec,
