@@ -18,7 +18,7 @@ import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import { tokenFeeds } from './addedTokens.ts'
 import { overForest, type Stream } from './attention.ts'
 import type { DecoderConfig } from './config.ts'
-import { inverseFrequencies } from './rope.ts'
+import { ropeTables } from './rope.ts'
 
 /** Tokens that go on from the parent's; children are alternatives that all see them. */
 export type Segment = { readonly ids: readonly number[]; readonly children?: readonly Segment[] }
@@ -131,8 +131,8 @@ export type Layout = {
 const tokenAt = (segment: Placed | null, t: number): number | null =>
   segment && t < segment.length ? segment.start + t : null
 
-/** Stands for "no token": later than everything, so nothing sees it. */
-const never = 1e9
+/** Stands for the position of what is no token: later than everything, so nothing sees it. */
+export const never = 1e9
 
 /**
  * Lay out trees of equal depth, for the graph's `stream` of the same depth and blocks. `blankId` is any token id. Throws when a
@@ -254,20 +254,9 @@ export function layout(
   })
 
   config.ropes.forEach((rope, r) => {
-    const frequencies = inverseFrequencies(rope)
-    const half = frequencies.length
-    const cos = new Float32Array(tokens * half)
-    const sin = new Float32Array(tokens * half)
-    positions.forEach((p, n) => {
-      for (let i = 0; i < half; i++) {
-        // transformers multiplies in float32.
-        const angle = Math.fround(Math.fround(frequencies[i]!) * p)
-        cos[n * half + i] = Math.cos(angle)
-        sin[n * half + i] = Math.sin(angle)
-      }
-    })
-    feeds[`cos${r}`] = floats(cos, [tokens, half])
-    feeds[`sin${r}`] = floats(sin, [tokens, half])
+    const { cos, sin } = ropeTables(rope, positions)
+    feeds[`cos${r}`] = floats(cos, [tokens, rope.width / 2])
+    feeds[`sin${r}`] = floats(sin, [tokens, rope.width / 2])
   })
   return {
     feeds: {

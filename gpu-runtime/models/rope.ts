@@ -109,3 +109,23 @@ export function inverseFrequencies({ width, theta, scaling }: Rope): Float64Arra
     return (kept + (1 - kept) / factor) * frequency
   })
 }
+
+/** Cosines and sines of the angles at each position, row by row: [positions, width / 2]. */
+export function ropeTables(
+  rope: Rope,
+  positions: readonly number[],
+): { readonly cos: Float32Array<ArrayBuffer>; readonly sin: Float32Array<ArrayBuffer> } {
+  const frequencies = inverseFrequencies(rope)
+  const half = frequencies.length
+  const cos = new Float32Array(positions.length * half)
+  const sin = new Float32Array(positions.length * half)
+  positions.forEach((p, n) => {
+    for (let i = 0; i < half; i++) {
+      // transformers multiplies in float32.
+      const angle = Math.fround(Math.fround(frequencies[i]!) * p)
+      cos[n * half + i] = Math.cos(angle)
+      sin[n * half + i] = Math.sin(angle)
+    }
+  })
+  return { cos, sin }
+}

@@ -45,10 +45,7 @@ export type Emitted = {
   readonly model: Uint8Array
   /** What `model` is the bytes of. */
   readonly graph: Graph
-  readonly inputs: ReadonlyMap<
-    string,
-    { readonly shape: Shape; readonly dtype: 'float32' | 'int64' }
-  >
+  readonly inputs: ReadonlyMap<string, { readonly shape: Shape; readonly dtype: ElementType }>
   /** Inputs that are shapes: the session computes them from the bound symbols. */
   readonly shapes: ReadonlyMap<string, readonly Dim[]>
   readonly outputs: readonly string[]
@@ -109,7 +106,7 @@ export function emit(
   const elementType = (dtype: DType): ElementType => (dtype === 'compute' ? compute : dtype)
   const nodes: { section: number; rank: number; node: Node }[] = []
   const initializers = new Map<string, Initializer>()
-  const inputs = new Map<string, { shape: Shape; dtype: 'float32' | 'int64' }>()
+  const inputs = new Map<string, { shape: Shape; dtype: ElementType }>()
   const shapes = new Map<string, readonly Dim[]>()
   const leafGradients = new Set<Tensor>()
   /** Leaf gradients by name: their flattening keeps the rank, so that both run together. */
@@ -230,7 +227,7 @@ export function emit(
   function make(x: Tensor, scope: Scope): string[] {
     if (is(x, 'result')) return [values(x.inputs[0]!, scope)[x.attributes.index]!]
     if (is(x, 'input')) {
-      inputs.set(x.attributes.name, { shape: x.shape, dtype: x.dtype as 'float32' | 'int64' })
+      inputs.set(x.attributes.name, { shape: x.shape, dtype: elementType(x.dtype) })
       return [x.attributes.name]
     }
     if (is(x, 'constant')) {

@@ -114,6 +114,11 @@ export class Engine {
     return this.#call({ type: 'read', vector })
   }
 
+  /** Give up vectors and their memory; names that are not there are passed over. */
+  forget(vectors: readonly string[]): Promise<void> {
+    return this.#call({ type: 'forget', vectors })
+  }
+
   /** Call a module's kernel in the thread on vectors, by their names: for what ONNX has no operator for. */
   apply<K extends Kernel>(
     module: URL,

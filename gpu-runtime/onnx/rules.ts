@@ -77,8 +77,19 @@ export const rules: {
   reshape: ({ inputs: [x], shape }, w) => w.op('Reshape', [w.name(x!), w.shape(shape)]),
   expand: ({ inputs: [x], shape }, w) => w.op('Expand', [w.name(x!), w.shape(shape, false)]),
   concat: ({ inputs, attributes: { axis } }, w) => w.op('Concat', inputs.map(w.name), { axis }),
-  split: ({ inputs: [x], attributes: { axis, sizes } }, w) =>
-    w.op('Split', [w.name(x!), w.shape(sizes, false)], { axis }, sizes.length),
+  split({ inputs: [x], attributes: { axis, sizes } }, w) {
+    const known = sizes.slice(0, -1).every((d) => typeof d === 'number')
+    if (!known || typeof sizes.at(-1) === 'number')
+      return w.op('Split', [w.name(x!), w.shape(sizes, false)], { axis }, sizes.length)
+    // Up to a last part of any length, which needs no shape that is fed.
+    let at = 0
+    return (sizes as readonly number[]).map((size, i) => {
+      const from = at
+      at += i < sizes.length - 1 ? size : Number.MAX_SAFE_INTEGER
+      const bounds = [from, at, axis].map((n) => w.integers([n]))
+      return w.op('Slice', [w.name(x!), ...bounds])[0]!
+    })
+  },
   rows({ inputs: [x, index] }, w) {
     const stored = w.stored(x!)
     const type = w.elementType(x!.dtype)
@@ -86,6 +97,37 @@ export const rules: {
     return stored && stored.dtype !== type
       ? w.op('Cast', [gathered!], { to: elementTypes[type] })
       : [gathered!]
+  },
+  draw({ inputs: [logits, temperature, topP, uniform], attributes: { candidates } }, w) {
+    const axis = w.integers([1])
+    const [values, ids] = w.op(
+      'TopK',
+      [w.name(logits!), w.integers([candidates])],
+      { axis: 1, largest: 1, sorted: 1 },
+      2,
+    )
+    const list = (column: string) => w.op('Reshape', [column, w.integers([-1])])
+    if (candidates === 1) return list(ids!)
+    const scaled = w.op('Div', [values!, w.name(temperature!)])
+    const p = w.op('Softmax', scaled, { axis: 1 })
+    // Before each candidate, what all before it have together. The first has nothing before it: it is always kept and reached.
+    const before = w.op('CumSum', [...p, axis], { exclusive: 1 })
+    const kept = w.op('Less', [...before, w.name(topP!)])
+    const share = w.op('ReduceSum', [
+      ...w.op('Where', [...kept, ...p, w.constant([0], [], 'float32')]),
+      axis,
+    ])
+    const threshold = w.op('Mul', [...share, w.name(uniform!)])
+    const beforeKept = w.op('Where', [...kept, ...before, w.constant([2], [], 'float32')])
+    const reached = w.op('Cast', w.op('LessOrEqual', [...beforeKept, ...threshold]), {
+      to: elementTypes.float32,
+    })
+    const last = w.op('Sub', [
+      ...w.op('ReduceSum', [...reached, axis]),
+      w.constant([1], [], 'float32'),
+    ])
+    const place = w.op('Cast', last, { to: elementTypes.int64 })
+    return list(w.op('GatherElements', [ids!, ...place], { axis: 1 })[0]!)
   },
   oneHot({ inputs: [ids], attributes: { depth } }, w) {
     const [column] = w.op('Unsqueeze', [w.name(ids!), w.integers([ids!.shape.length])])

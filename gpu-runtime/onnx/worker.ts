@@ -8,12 +8,14 @@ import type { Feeds } from '../tensor/feed.ts'
 
 /** Vectors that a run uses in place of feeds and returned outputs, by name: they never leave the thread. */
 export type RunOptions = {
-  /** Input name to the vector that is fed. */
+  /** Input name to the vector that is fed, in the shape in which it was kept. */
   readonly resident?: Readonly<Record<string, string>>
   /** Output name to the vector that it is written to; the vector may be fed by the same run (elementwise graphs only). */
   readonly into?: Readonly<Record<string, string>>
   /** Output name to the vector that it is added to. */
   readonly accumulate?: Readonly<Record<string, string>>
+  /** Output name to the vector that it becomes, in its shape. */
+  readonly keep?: Readonly<Record<string, string>>
 }
 
 /** What lives in the thread by a name. */
@@ -48,6 +50,7 @@ export type Request =
   | { readonly type: 'release'; readonly session: number }
   | { readonly type: 'write'; readonly vector: string; readonly data: Vector }
   | { readonly type: 'read'; readonly vector: string }
+  | { readonly type: 'forget'; readonly vectors: readonly string[] }
   | { readonly type: 'close' }
 
 /** By the names of the graph's outputs, row-major, without those that went to vectors. */
@@ -57,6 +60,8 @@ export type Outputs = Readonly<
 
 const sessions = new Map<number, ort.InferenceSession>()
 const vectors = new Map<string, Vector>()
+/** Of vectors that were outputs of graphs; all others are lists. */
+const shapes = new Map<string, readonly number[]>()
 
 function vector(name: string): Vector {
   const found = vectors.get(name)
@@ -114,13 +119,13 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
     case 'run': {
       const session = sessions.get(request.session)
       if (!session) throw new Error(`internal: no session ${request.session}`)
-      const { resident = {}, into = {}, accumulate = {} } = request.options
+      const { resident = {}, into = {}, accumulate = {}, keep = {} } = request.options
       const feeds = Object.fromEntries([
         ...Object.entries(request.feeds).map(
           ([name, { data, shape }]) => [name, tensor(data, shape)] as const,
         ),
         ...Object.entries(resident).map(
-          ([name, v]) => [name, tensor(floats(v), [floats(v).length])] as const,
+          ([name, v]) => [name, tensor(floats(v), shapes.get(v) ?? [floats(v).length])] as const,
         ),
       ])
       const fetches = Object.fromEntries(
@@ -134,6 +139,11 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       for (const [name, out] of Object.entries(outputs)) {
         const data = out.data as Float32Array
         if (name in into) continue
+        if (name in keep) {
+          vectors.set(keep[name]!, data as Float32Array<ArrayBuffer>)
+          shapes.set(keep[name]!, out.dims)
+          continue
+        }
         if (name in accumulate) {
           const sum = floats(accumulate[name]!)
           for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!
@@ -159,6 +169,13 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
       return { value: null, transfer: [] }
     case 'write':
       vectors.set(request.vector, request.data)
+      shapes.delete(request.vector)
+      return { value: null, transfer: [] }
+    case 'forget':
+      for (const name of request.vectors) {
+        vectors.delete(name)
+        shapes.delete(name)
+      }
       return { value: null, transfer: [] }
     case 'close':
       parentPort!.close()

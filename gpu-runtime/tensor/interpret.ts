@@ -104,12 +104,12 @@ function softmaxRows({ shape, data }: Value): Value {
 }
 
 function take(x: Value, index: Value): Value {
-  const width = x.shape[1]!
+  const width = product(x.shape.slice(1))
   const data = new Float64Array(index.data.length * width)
   index.data.forEach((row, i) =>
     data.set(x.data.subarray(row * width, (row + 1) * width), i * width),
   )
-  return { shape: [...index.shape, width], data }
+  return { shape: [...index.shape, ...x.shape.slice(1)], data }
 }
 
 function join(xs: readonly Value[], axis: number): Value {
@@ -211,6 +211,31 @@ const rules: { [O in Op]: Rule<O> } = {
     const data = new Float64Array(ids!.data.length * depth)
     ids!.data.forEach((id, i) => (data[i * depth + id] = 1))
     return [{ shape: [...ids!.shape, depth], data }]
+  },
+  draw: ([logits, temperature, topP, uniform], { attributes: { candidates } }) => {
+    const [height, width] = logits!.shape as [number, number]
+    const data = new Float64Array(height)
+    for (let r = 0; r < height; r++) {
+      const row = logits!.data.subarray(r * width, (r + 1) * width)
+      const best = Array.from(row.keys())
+        .sort((a, b) => row[b]! - row[a]! || a - b)
+        .slice(0, candidates)
+      data[r] = best[0]!
+      if (candidates === 1) continue
+      const p = softmaxRows(
+        value(
+          best.map((i) => row[i]! / temperature!.data[0]!),
+          [candidates],
+        ),
+      ).data
+      let [kept, share] = [0, 0]
+      while (kept < candidates && share < topP!.data[0]!) share += p[kept++]!
+      let left = uniform!.data[r]! * share
+      let at = 0
+      while (at < kept - 1 && left >= p[at]!) left -= p[at++]!
+      data[r] = best[at]!
+    }
+    return [{ shape: [height], data }]
   },
   group: ([x, , ...indexes]) => indexes.map((index) => take(x!, index)),
   ungroup: ([inverse, ...rest], { attributes: { groups } }) => {

@@ -106,7 +106,7 @@ export function split(x: Tensor, axis: number, sizes: readonly Dim[]): Tensor[] 
   return sizes.map((_, i) => result(parts, i))
 }
 
-/** Rows of x [R, D] by `index` [...]: [..., D]. Frozen: no gradient reaches x unless x is a trainable table (see embed in vjp.ts). */
+/** Rows of x [R, D] by `index` [...]: [..., D], where D may be several axes. Frozen: no gradient reaches x unless x is a trainable table (see embed in vjp.ts). */
 export const rows = (x: Tensor, index: Tensor): Tensor =>
   node('rows', [x, index], { unique: false })
 
@@ -119,6 +119,20 @@ export const uniqueRows = (x: Tensor, index: Tensor, inverse: Tensor): Tensor =>
 
 /** ids [...] to [..., depth] of zeros and ones. */
 export const oneHot = (ids: Tensor, depth: number): Tensor => node('oneHot', [ids], { depth })
+
+/** The position of the largest of each row of logits [R, V], the first of equals: int64 [R]. No gradient passes, as in `draw`. */
+export const largest = (logits: Tensor): Tensor => node('draw', [logits], { candidates: 1 })
+
+/**
+ * A position for each row of logits [R, V], drawn by softmax(logits / temperature): int64 [R]. Of the `candidates` largest, those
+ * are left that come before a share `topP` of their probability is full. `uniform` [R, 1] in [0, 1) decides; the others are [].
+ */
+export const draw = (
+  logits: Tensor,
+  candidates: number,
+  settings: { readonly temperature: Tensor; readonly topP: Tensor; readonly uniform: Tensor },
+): Tensor =>
+  node('draw', [logits, settings.temperature, settings.topP, settings.uniform], { candidates })
 
 /**
  * Sort the rows of x [R, D] into padded groups: indexes[i] [...] gives [..., D]. Each row is in exactly one place, except the

@@ -62,6 +62,8 @@ export type Attributes = {
   // rows of a matrix
   rows: { unique: boolean }
   oneHot: { depth: number }
+  // of logits [R, V], one of each row's `candidates` largest: int64 [R]
+  draw: { candidates: number }
   group: { groups: number }
   ungroup: { groups: number }
   // the model's own
@@ -233,16 +235,33 @@ const rules: { [O in Op]: Rule<O> } = {
   },
   rows: ([x, index], { unique }) => {
     need(
-      x!.shape.length === 2 && index!.dtype === 'int64',
-      () => `rows: expected a matrix and int64 indexes, got [${x!.shape}], ${index!.dtype}`,
+      x!.shape.length >= 2 && index!.dtype === 'int64',
+      () =>
+        `rows: expected a matrix or more, and int64 indexes, got [${x!.shape}], ${index!.dtype}`,
     )
     need(
-      !unique || index!.shape.length === 1,
-      () => `rows: unique indexes are a list, got [${index!.shape}]`,
+      !unique || (index!.shape.length === 1 && x!.shape.length === 2),
+      () => `rows: unique rows are a list's of a matrix, got [${index!.shape}] of [${x!.shape}]`,
     )
-    return { shape: [...index!.shape, x!.shape[1]!], dtype: x!.dtype }
+    return { shape: [...index!.shape, ...x!.shape.slice(1)], dtype: x!.dtype }
   },
   oneHot: ([ids], { depth }) => float([...ids!.shape, depth]),
+  draw: ([logits, ...settings], { candidates }) => {
+    const [height, width] = logits!.shape
+    need(
+      logits!.shape.length === 2 && logits!.dtype === 'float32' && candidates <= (width as number),
+      () => `draw: ${candidates} candidates of ${logits!.dtype}[${logits!.shape}]`,
+    )
+    need(
+      candidates === 1 ||
+        (settings.length === 3 &&
+          sameShape(settings[2]!.shape, [height!, 1]) &&
+          settings.every((s) => s.dtype === 'float32')),
+      () =>
+        `draw: expected temperature, top p and numbers [${height},1], got [${settings.map((s) => s.shape).join('], [')}]`,
+    )
+    return { shape: [height!], dtype: 'int64' }
+  },
   group: ([x, inverse], { groups }) => {
     need(
       x!.shape.length === 2 && x!.shape[0] === inverse!.shape[0],

@@ -110,6 +110,7 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
     return [matmul(cast(flat, rows.dtype as FloatType), rows, { transA: true }), null]
   },
   oneHot: () => [null],
+  draw: (_, { inputs }) => inputs.map(() => null),
   group: (_, y, gs) => [
     ungroup(
       gs.map((g, i) => g ?? zeros(result(y, i))),

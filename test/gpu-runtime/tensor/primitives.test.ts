@@ -41,7 +41,7 @@ const groups = [ids([1, 2], 'a'), ids([2, 2], 'b')]
 const five = t.input('five', [5, 2])
 const blanked = t.mul(five, t.constant([1, 1, 1, 1, 0], [5, 1]))
 
-const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter'>]: Case } = {
+const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter' | 'draw'>]: Case } = {
   input: { results: [t.mul(x, 1)] },
   constant: { results: [t.mul(x, t.constant([1, 2, 3], [3]))] },
   add: { results: [t.add(x, row)] },
