@@ -156,6 +156,7 @@ async function job(client: Client, options: Options, url: string): Promise<boole
     ...(options.embedded ? { name: 'who is bigger' } : {}),
     model: { path: options.model },
     dataset: { path: options.dataset },
+    ...(options.nf4 ? { quantization: 'NF4' } : {}),
     recipe: recipeOf(options),
     ...(options.tasks.length > 0
       ? { evaluate: { tasks: options.tasks.map((task) => ({ task, limit: options.limit })) } }

@@ -13,6 +13,7 @@ export const usage = `usage: npm run demo -- [options]
   --limit N          documents of each task
   --max-steps N      optimizer steps
   --learning-rate X  peak of the schedule
+  --nf4              the base model in four bits (QLoRA)
   --port N           where to listen                       (default: 4000, or any free port when it is taken)
   --exit             end after printing, with status 0
 `
@@ -24,6 +25,7 @@ export type Options = {
   readonly limit: number | null
   readonly maxSteps: number | null
   readonly learningRate: number | null
+  readonly nf4: boolean
   readonly port: number | null
   readonly benchmarks: readonly string[]
   readonly exit: boolean
@@ -51,6 +53,7 @@ function read(args: readonly string[], env: NodeJS.ProcessEnv): Options | 'help'
       limit: { type: 'string' },
       'max-steps': { type: 'string' },
       'learning-rate': { type: 'string' },
+      nf4: { type: 'boolean', default: false },
       port: { type: 'string' },
       exit: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -84,6 +87,7 @@ function read(args: readonly string[], env: NodeJS.ProcessEnv): Options | 'help'
     limit: number('limit', true),
     maxSteps: number('max-steps', true),
     learningRate: number('learning-rate', false),
+    nf4: values.nf4,
     port: number('port', true),
     benchmarks: [
       ...(values.benchmarks ? [resolve(values.benchmarks)] : []),

@@ -1,6 +1,6 @@
 /** Files that are either whole or absent, whatever happens to the process. */
 import { randomBytes } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Write chunks to `path`: beside it first, flushed to the disk, then renamed over it. */
@@ -31,5 +31,18 @@ export async function writeAtomically(
     await directory.sync() // the rename itself survives a power cut
   } finally {
     await directory.close()
+  }
+}
+
+/** Milliseconds; a writer that lives has touched its file within seconds. */
+const abandoned = 10 * 60_000
+
+/** Removes from a folder what writers that were killed have left half done: gigabytes, where files are large. */
+export async function sweep(folder: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    if (!entry.endsWith('.partial')) continue
+    const file = join(folder, entry)
+    const touched = await stat(file).catch(() => null)
+    if (touched && Date.now() - touched.mtimeMs > abandoned) await rm(file, { force: true })
   }
 }

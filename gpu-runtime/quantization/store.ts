@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { FormatError } from '../error.ts'
+import { sweep } from '../files/atomic.ts'
 import {
   readHeader,
   readTensor,
@@ -51,6 +52,7 @@ export async function storedNf4(
   const [beside, elsewhere] = files as [string, string]
   const write = async (folder: string, file: string) => {
     await mkdir(folder, { recursive: true })
+    await sweep(folder)
     begin?.(file)
     await streamSafetensors(file, plans, quantized(tensors, signal), { format: 'nf4' })
     return file

@@ -1,6 +1,16 @@
 /** Training on an NF4 base: the graph's dequantization, its gradients, and the file that quantizes once. */
 import assert from 'node:assert/strict'
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import test, { after } from 'node:test'
@@ -244,6 +254,19 @@ test('a model is quantized once: the second start finds the file, and other cont
     { name: 'w', dtype: 'F32', shape: [1], data: Float32Array.of(1) },
   ])
   assert.deepEqual((await quantized('a')).bytes, first.bytes)
+})
+
+test('what a writer that was killed left behind goes, what one that writes has is left alone', async () => {
+  const directory = await copyOf('tiny', 'killed')
+  const folder = join(directory, '.oddsmith')
+  await mkdir(folder)
+  const partial = (name: string) => join(folder, `.nf4-1-${name}.safetensors.7-0a1b2c3d.partial`)
+  for (const name of ['old', 'young']) await writeFile(partial(name), 'half')
+  const hourAgo = Date.now() / 1000 - 3600
+  await utimes(partial('old'), hourAgo, hourAgo)
+  await inNf4(await openCheckpoint(directory), { revision: 'killed', cache })
+  const left = (await readdir(folder)).map((name) => join(folder, name)).toSorted()
+  assert.deepEqual(left, [partial('young'), join(folder, 'nf4-1-killed.safetensors')].toSorted())
 })
 
 test('only matrices of the layers are quantized', async () => {
