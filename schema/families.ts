@@ -8,6 +8,8 @@ export const families = {
   smollm3: { title: 'SmolLM3' },
   olmo2: { title: 'OLMo 2' },
   phi3: { title: 'Phi-3' },
+  gemma2: { title: 'Gemma 2' },
+  gemma3_text: { title: 'Gemma 3' },
   granite: { title: 'Granite' },
 } as const satisfies Record<string, { readonly title: string }>
 

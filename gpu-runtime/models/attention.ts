@@ -10,6 +10,7 @@ import {
   lessOrEqual,
   matmul,
   reshape,
+  softCap,
   sub,
   ungroup,
   weigh,
@@ -24,6 +25,8 @@ export type Attention = {
   readonly headDim: number
   /** Scores are q · k times this. */
   readonly scale: number
+  /** And go through `softCap` of this. */
+  readonly cap: number | null
 }
 
 /** How tokens see each other. */
@@ -31,7 +34,7 @@ export type Sight = {
   /** What says who sees whom through a window (null: everything before), made once for all layers that have it. */
   masks(window: number | null): readonly Tensor[]
   /**
-   * softmax(scale · q kᵀ + mask) v for q [N, heads·D], k and v [N, kvHeads·D], already normed and rotated: first [N, heads·D],
+   * softmax(capped scale · q kᵀ + mask) v for q [N, heads·D], k and v [N, kvHeads·D], already normed and rotated: first [N, heads·D],
    * then what the layer hands on to whoever made the sight (see `Forward`).
    */
   attend(
@@ -60,7 +63,7 @@ export const overForest = ({ levels, queryInverse, keyInverse }: Forest): Sight 
     levels.map(({ queryAt, keyAt, maskShapes: [byHead, byRow] }) =>
       reshape(expand(causalMask(queryAt, keyAt, window), byHead), byRow),
     ),
-  attend(_, { heads, kvHeads, headDim, scale }, { q, k, v }, masks) {
+  attend(_, { heads, kvHeads, headDim, scale, cap }, { q, k, v }, masks) {
     const [n] = q.shape
     const split = (y: Tensor, count: number) => reshape(y, [mulDims(n!, count), headDim]) // [N·count, D]
     const queryRows = levels.map((l) => l.queries)
@@ -73,7 +76,7 @@ export const overForest = ({ levels, queryInverse, keyInverse }: Forest): Sight 
     const allValues = seen(levels, values)
     const outputs = levels.map((_level, l) => {
       const scores = matmul(queries[l]!, allKeys[l]!, { transB: true, scale }) // [G, K, C.., R, S]
-      return keep(weigh(add(scores, masks[l]!), allValues[l]!)) // [G, K, C.., R, D]
+      return keep(weigh(add(softCap(scores, cap), masks[l]!), allValues[l]!)) // [G, K, C.., R, D]
     })
     return [reshape(ungroup(outputs, queryRows, queryInverse), [n!, mulDims(heads, headDim)])]
   },

@@ -63,7 +63,8 @@ const partRows = 512
 
 /**
  * What a hidden state is to be multiplied by [hidden] to give the mean of its logits: the mean row of the vocabulary's matrix. Of
- * added tokens only the number counts, their rows are not here.
+ * added tokens only the number counts, their rows are not here. Where logits are capped (Gemma 2) it is the mean before the cap:
+ * after it, all of them would be needed.
  */
 export async function meanHeadRow(checkpoint: Checkpoint): Promise<Float32Array> {
   const { tiedHead, vocabulary, addedTokens } = checkpoint.config

@@ -1,7 +1,7 @@
 /** config.json of a model, checked field by field, as the one configuration that the decoder is built from. */
 import { families, isFamily } from '#schema/families.ts'
 import { FormatError } from '../error.ts'
-import { absent, plain, rows, type Differences } from './families.ts'
+import { absent, activations, plain, rows, type Activation, type Differences } from './families.ts'
 import { fields, isObject, show } from './fields.ts'
 import { oneRope, type Rope } from './rope.ts'
 
@@ -12,6 +12,8 @@ export type DecoderConfig = Differences & {
   readonly kvHeads: number
   readonly headDim: number
   readonly intermediate: number
+  /** Of the MLP's gate. */
+  readonly activation: Activation
   /** Rows of the checkpoint's embedding. */
   readonly vocabulary: number
   /** Tokens beyond them, whose rows an adapter brings (addedTokens.ts); 0 for a checkpoint as it is. */
@@ -58,19 +60,20 @@ export function parseConfig(json: unknown, where: string): DecoderConfig {
   const headDim = read.count('head_dim', otherwise.headDim ?? hidden / heads)
   if (headDim % 2 !== 0)
     throw new FormatError(`${where}: head_dim is ${headDim}, expected an even number: rotary pairs`)
-  read.oneOf('hidden_act', ['silu'], 'silu')
   const layers = read.count('num_hidden_layers')
+  const size = { layers, hidden, headDim }
   const maxPositions = read.count('max_position_embeddings', otherwise.maxPositions)
 
   return {
-    ...plain({ layers, headDim }),
-    ...row.read(read, { layers, headDim }),
+    ...plain(size),
+    ...row.read(read, size),
     layers,
     hidden,
     heads,
     kvHeads,
     headDim,
     intermediate: read.count('intermediate_size'),
+    activation: read.oneOf(row.activation ?? 'hidden_act', activations, otherwise.activation),
     vocabulary: read.count('vocab_size'),
     addedTokens: 0,
     normEpsilon: read.positive('rms_norm_eps', otherwise.normEpsilon),

@@ -17,13 +17,14 @@ import {
   rows,
   silu,
   split,
+  tanh,
   weight,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import type { DecoderConfig } from './config.ts'
 import { replaced } from './addedTokens.ts'
 import type { Stream } from './attention.ts'
-import { normNames } from './families.ts'
+import { normNames, type Activation } from './families.ts'
 import { modules, width } from './linears.ts'
 
 /**
@@ -48,8 +49,9 @@ export const frozen: Parts = {
 export type Forward = {
   /** Final hidden states, normed: [N, hidden]. */
   readonly hidden: Tensor
-  /** The vocabulary's matrix [V, hidden]: logits are hidden · headᵀ. */
+  /** The vocabulary's matrix [V, hidden]: logits are hidden · headᵀ, or `softCap` of that where there is a cap. */
   readonly head: Tensor
+  readonly logitCap: number | null
   /** What each layer's attention hands on, which depends on the stream's sight. */
   readonly handed: readonly (readonly Tensor[])[]
   /** Its rows of added tokens [k, hidden]. */
@@ -61,7 +63,8 @@ export type Forward = {
  * `call`, so the backward pass may recompute it.
  */
 export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Forward {
-  const { layers, hidden, vocabulary, tiedHead, windows, embeddingScale, logitScale } = config
+  const { layers, hidden, vocabulary, tiedHead, windows, embeddingScale, logitScale, logitCap } =
+    config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
   const { added } = parts
   const tokens = replaced(rows(embedding, stream.ids), 'ids', added?.embedding ?? null)
@@ -78,6 +81,7 @@ export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Fo
     handed.push(rest)
   }
   return {
+    logitCap,
     hidden: scaled(norm(config, parts, 'model.norm', x), logitScale),
     head: tiedHead ? embedding : parts.parameter('lm_head.weight', [vocabulary, hidden]),
     handed,
@@ -125,9 +129,25 @@ function layer(
   return [out, ...handed]
 }
 
+/** By config.activation. */
+const activated: Record<Activation, (x: Tensor) => Tensor> = {
+  silu,
+  // x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), Hendrycks & Gimpel 2016.
+  gelu_pytorch_tanh(x) {
+    const inner = mul(add(x, mul(mul(x, mul(x, x)), 0.044715)), Math.sqrt(2 / Math.PI))
+    return mul(mul(x, 0.5), add(tanh(inner), 1))
+  },
+}
+
 function mlp(config: DecoderConfig, parts: Parts, path: string, x: Tensor): Tensor {
   const [gate, up] = linears(config, parts, path, ['gate_proj', 'up_proj'], x).map(keep)
-  return linears(config, parts, path, ['down_proj'], mul(silu(gate!), up!))[0]!
+  return linears(
+    config,
+    parts,
+    path,
+    ['down_proj'],
+    mul(activated[config.activation](gate!), up!),
+  )[0]!
 }
 
 function attention(
@@ -138,7 +158,7 @@ function attention(
   x: Tensor,
   masks: readonly Tensor[],
 ): readonly [Tensor, ...Tensor[]] {
-  const { heads, kvHeads, headDim, queryKeyNorm, turns, attentionScale } = config
+  const { heads, kvHeads, headDim, queryKeyNorm, turns, attentionScale, attentionCap } = config
   const path = `model.layers.${index}`
   const normed = (name: string, y: Tensor, count: number) => {
     if (queryKeyNorm === 'none') return y
@@ -152,7 +172,7 @@ function attention(
   const [q, k, v] = linears(config, parts, path, ['q_proj', 'k_proj', 'v_proj'], x) // [N, heads·D]
   const [merged, ...handed] = stream.sight.attend(
     index,
-    { heads, kvHeads, headDim, scale: attentionScale },
+    { heads, kvHeads, headDim, scale: attentionScale, cap: attentionCap },
     {
       q: turned(normed('q_norm', q!, heads), heads),
       k: turned(normed('k_norm', k!, kvHeads), kvHeads),
@@ -203,16 +223,17 @@ function rotated(
   return reshape(concat([reshape(flat, [rows, turned]), back!], 1), x.shape)
 }
 
-/** x [N, width], normed as `groups` rows of equal width by the weight at a path [width / groups]. */
+/** x [N, width], normed as `groups` rows of equal width by the weight at a path [width / groups], plus the family's offset. */
 function norm(
-  { normEpsilon }: DecoderConfig,
+  { normEpsilon, normOffset }: DecoderConfig,
   { parameter }: Parts,
   path: string,
   x: Tensor,
   groups = 1,
 ): Tensor {
   const size = (x.shape[1] as number) / groups
-  const normed = (y: Tensor) => rmsNorm(y, parameter(`${path}.weight`, [size]), normEpsilon)
+  const w = parameter(`${path}.weight`, [size])
+  const normed = (y: Tensor) => rmsNorm(y, normOffset === 0 ? w : add(w, normOffset), normEpsilon)
   if (groups === 1) return normed(x)
   return reshape(normed(reshape(x, [mulDims(x.shape[0]!, groups), size])), x.shape)
 }

@@ -5,7 +5,7 @@
 import type { Family } from '#schema/families.ts'
 import type { Linear } from '#schema/spec.ts'
 import type { Fields } from './fields.ts'
-import { oneRope, partialRope } from './rope.ts'
+import { globalAndLocalRope, oneRope, partialRope } from './rope.ts'
 
 /** What the decoder does in one family and not in another. */
 export type Differences = {
@@ -19,14 +19,19 @@ export type Differences = {
   readonly biases: readonly Linear[]
   /** Queries and keys are normed before they are turned: each head by itself, or all heads together. */
   readonly queryKeyNorm: 'none' | 'head' | 'whole'
-  /** Where a layer norms: what goes into attention and MLP, or what comes out and is added to the residual stream. */
+  /** Where a layer norms: what goes into attention and MLP, what comes out and is added to the residual stream, or both. */
   readonly norms: keyof typeof normNames
-  /** Scores are q · k times this. */
+  /** Weights of norms are stored less this. */
+  readonly normOffset: number
+  /** Scores are q · k times this, and go through cap · tanh(score / cap) where there is a cap. */
   readonly attentionScale: number
+  readonly attentionCap: number | null
   /** Factors of embeddings, of what attention and MLP add to the residual stream, and of logits. */
   readonly embeddingScale: number
   readonly residualScale: number
   readonly logitScale: number
+  /** And logits through cap · tanh(logit / cap). */
+  readonly logitCap: number | null
 }
 
 /** Names of a layer's norms [before, after] attention and MLP; null where there is none. */
@@ -36,13 +41,23 @@ export const normNames = {
     attention: [null, 'post_attention_layernorm'],
     mlp: [null, 'post_feedforward_layernorm'],
   },
+  around: {
+    attention: ['input_layernorm', 'post_attention_layernorm'],
+    mlp: ['pre_feedforward_layernorm', 'post_feedforward_layernorm'],
+  },
 } as const
 
-type Size = { readonly layers: number; readonly headDim: number }
+/** By their names in `hidden_act`. */
+export const activations = ['silu', 'gelu_pytorch_tanh'] as const
+export type Activation = (typeof activations)[number]
+
+type Size = { readonly layers: number; readonly headDim: number; readonly hidden: number }
 
 type Row = {
   /** Settings of rotary embeddings, where they are not one for all of a head. */
   readonly ropes?: typeof oneRope
+  /** The field that names the gate's activation, where it is not `hidden_act`. */
+  readonly activation?: 'hidden_activation'
   /** What an absent field means, where it is not what it means to Llama. */
   readonly absent?: Partial<typeof absent>
   readonly read: (read: Fields, size: Size) => Partial<Differences>
@@ -56,6 +71,7 @@ export const absent = {
   normEpsilon: 1e-6,
   theta: 10_000,
   tiedHead: false,
+  activation: 'silu' as Activation,
 }
 
 /** Llama's. */
@@ -66,11 +82,21 @@ export const plain = ({ layers, headDim }: Size): Differences => ({
   biases: [],
   queryKeyNorm: 'none',
   norms: 'before',
+  normOffset: 0,
   attentionScale: headDim ** -0.5,
+  attentionCap: null,
   embeddingScale: 1,
   residualScale: 1,
   logitScale: 1,
+  logitCap: null,
 })
+
+const gemmaAbsent = {
+  kvHeads: 4,
+  headDim: 256,
+  tiedHead: true,
+  activation: 'gelu_pytorch_tanh',
+} as const
 
 export const rows: { readonly [F in Family]: Row } = {
   llama: { read: (read) => ({ biases: biases(read) }) },
@@ -126,6 +152,32 @@ export const rows: { readonly [F in Family]: Row } = {
       },
     }),
   },
+  gemma2: {
+    absent: { ...gemmaAbsent, maxPositions: 8192 },
+    activation: 'hidden_activation',
+    read: (read, size) => ({
+      ...gemma(read, size),
+      windows: alternatingWindows(read, size, 2),
+      attentionCap: read.positiveOrNull('attn_logit_softcapping', 50),
+      logitCap: read.positiveOrNull('final_logit_softcapping', 30),
+    }),
+  },
+  gemma3_text: {
+    absent: { ...gemmaAbsent, maxPositions: 131_072 },
+    activation: 'hidden_activation',
+    ropes: globalAndLocalRope,
+    read(read, size) {
+      read.only('attn_logit_softcapping', null, 'Gemma 3 norms queries and keys instead')
+      const windows = alternatingWindows(read, size, read.count('sliding_window_pattern', 6))
+      return {
+        ...gemma(read, size),
+        queryKeyNorm: 'head',
+        windows,
+        turns: windows.map((window) => (window === null ? 0 : 1)),
+        logitCap: read.positiveOrNull('final_logit_softcapping', null),
+      }
+    },
+  },
   granite: {
     read: (read) => ({
       biases: biases(read),
@@ -135,6 +187,18 @@ export const rows: { readonly [F in Family]: Row } = {
       logitScale: 1 / read.positive('logits_scaling', 1),
     }),
   },
+}
+
+/** What Gemma 2 and 3 share. */
+function gemma(read: Fields, { hidden }: Size): Partial<Differences> {
+  read.only('use_bidirectional_attention', false, 'every token sees those before it')
+  return {
+    biases: biases(read, ['attention_bias']),
+    norms: 'around',
+    normOffset: 1,
+    embeddingScale: Math.sqrt(hidden),
+    attentionScale: read.positive('query_pre_attn_scalar', 256) ** -0.5,
+  }
 }
 
 const biased = {
@@ -159,6 +223,10 @@ function lateWindows(read: Fields, { layers }: Size): (number | null)[] {
   const first = read.count('max_window_layers', 28)
   return windowsOf(read, usedWindow(read, 4096), layers, (i) => i >= first)
 }
+
+/** Gemma's: on all layers but each `pattern`-th. */
+const alternatingWindows = (read: Fields, { layers }: Size, pattern: number): (number | null)[] =>
+  windowsOf(read, read.countOrNull('sliding_window', 4096), layers, (i) => (i + 1) % pattern !== 0)
 
 const usedWindow = (read: Fields, absent: number | null): number | null =>
   read.flag('use_sliding_window', false) ? read.countOrNull('sliding_window', absent) : null

@@ -17,6 +17,7 @@ import {
   mul,
   reshape,
   rows,
+  softCap,
   sub,
   sum,
   uniqueRows,
@@ -61,20 +62,26 @@ export function logProbabilities(forward: Forward): Tensor {
  * [R·S, 1].
  */
 function vocabulary(
-  { head, addedHead }: Forward,
+  { head, addedHead, logitCap }: Forward,
   h: Tensor,
 ): { wide: Tensor; own: Tensor | null; lse: Tensor } {
   const [list, width] = h.shape as [Dim, number]
-  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head), [list, 1])
+  const lse = reshape(logSumExpVocabulary(reshape(h, ['S', 'R', width]), head, logitCap), [list, 1])
   const wide = cast(h, 'float32')
-  const own = addedHead && matmul(wide, addedHead, { transB: true })
+  const own = addedHead && softCap(matmul(wide, addedHead, { transB: true }), logitCap)
   return { wide, own, lse: logAddExp(lse, own) }
 }
 
 /** Logits [n, 1] of the tokens that are fed as `name`, from positions [n, D] and their logits of added tokens [n, k]. */
-function logit({ head }: Forward, wide: Tensor, own: Tensor | null, name: string): Tensor {
+function logit(
+  { head, logitCap }: Forward,
+  wide: Tensor,
+  own: Tensor | null,
+  name: string,
+): Tensor {
   const tokens = input(name, [wide.shape[0]!], 'int64')
-  return chosenLogits(sum(mul(wide, cast(rows(head, tokens), 'float32')), [1]), name, own)
+  const known = softCap(sum(mul(wide, cast(rows(head, tokens), 'float32')), [1]), logitCap)
+  return chosenLogits(known, name, own)
 }
 
 /**

@@ -23,12 +23,15 @@ type Defaults = {
 
 /** One rotary embedding, of all of each head. */
 export const oneRope = (json: Json, where: string, defaults: Defaults): Rope[] => {
-  const rope = parseRope(json, where, { ...defaults, share: 1 })
-  if (rope.width !== defaults.headDim)
+  return [whole(parseRope(json, where, { ...defaults, share: 1 }), defaults.headDim, where)]
+}
+
+function whole(rope: Rope, headDim: number, where: string): Rope {
+  if (rope.width !== headDim)
     throw new FormatError(
-      `${where}: partial_rotary_factor makes ${rope.width} of ${defaults.headDim}, expected all: 1`,
+      `${where}: partial_rotary_factor makes ${rope.width} of ${headDim}, expected all: 1`,
     )
-  return [rope]
+  return rope
 }
 
 /** One, of the part of each head that `partial_rotary_factor` says. */
@@ -38,6 +41,29 @@ export const partialRope = (json: Json, where: string, defaults: Defaults): Rope
     share: fields(json, where).positive('partial_rotary_factor', 1),
   }),
 ]
+
+/**
+ * Gemma 3's two: of layers that see everything, and of those with a window. Two forms: an object for each in `rope_parameters`
+ * (transformers 5), or `rope_theta` with `rope_scaling`, and `rope_local_base_freq`.
+ */
+export const globalAndLocalRope = (json: Json, where: string, defaults: Defaults): Rope[] => {
+  const read = fields(json, where)
+  const forms =
+    json.rope_parameters == null
+      ? { full_attention: read.object('rope_scaling'), sliding_attention: {} }
+      : read.object('rope_parameters')
+  const inner = fields(forms, `${where}: rope_parameters`)
+  return [
+    { kind: 'full_attention', theta: read.positive('rope_theta', 1e6) },
+    { kind: 'sliding_attention', theta: read.positive('rope_local_base_freq', 1e4) },
+  ].map(({ kind, theta }) =>
+    whole(
+      ropeOf(inner.object(kind), `${where}: ${kind}`, { ...defaults, theta, share: 1 }),
+      defaults.headDim,
+      where,
+    ),
+  )
+}
 
 /** Two forms: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling`. */
 function parseRope(json: Json, where: string, defaults: Defaults & { share: number }): Rope {

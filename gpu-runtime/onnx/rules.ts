@@ -174,6 +174,7 @@ export const rules: {
     const [h, e] = x.inputs
     const table = w.name(e!)
     const mean = w.uses(x, 1)
+    const { cap } = x.attributes
     const type = w.elementType(h!.dtype)
     const narrow = type !== 'float32'
     const cast = (from: string, to: string, as: ElementType): Node => ({
@@ -184,12 +185,20 @@ export const rules: {
     })
     // The body's own: what it takes from outside is on the card, and would be copied to the host in each run.
     const [zero, one] = ['zero', 'one']
-    const initializer = [zero, one].map((name, value) => ({
+    const constant = (name: string, value: number, as: 'int64' | 'float32') => ({
       name,
       dims: [1],
-      dataType: elementTypes.int64,
-      rawData: encodeValues([value], 'int64'),
-    }))
+      dataType: elementTypes[as],
+      rawData: encodeValues([value], as),
+    })
+    const initializer = [
+      constant(zero, 0, 'int64'),
+      constant(one, 1, 'int64'),
+      ...(cap === null ? [] : [constant('cap', cap, 'float32')]),
+    ]
+    // With a cap, the product is logits / cap before it.
+    const product = cap === null ? 'logits' : 'beforeTanh'
+    const slopes = 'slopes'
     // The loss is float32: logits become it, probabilities go back.
     const body: Graph = {
       name: 'chunk',
@@ -200,10 +209,19 @@ export const rules: {
           domain: microsoft,
           name: `${table}/logits`,
           input: ['chunk', table],
-          output: [narrow ? 'narrowLogits' : 'logits'],
-          attribute: [{ name: 'transB', type: 2, i: 1 }],
+          output: [narrow ? 'narrowLogits' : product],
+          attribute: [
+            { name: 'transB', type: 2, i: 1 },
+            { name: 'alpha', type: 1, f: cap === null ? 1 : 1 / cap },
+          ],
         },
-        ...(narrow ? [cast('narrowLogits', 'logits', 'float32')] : []),
+        ...(narrow ? [cast('narrowLogits', product, 'float32')] : []),
+        ...(cap === null
+          ? []
+          : [
+              { opType: 'Tanh', input: [product], output: ['bounded'] },
+              { opType: 'Mul', input: ['bounded', 'cap'], output: ['logits'] },
+            ]),
         {
           opType: 'LogSoftmax',
           input: ['logits'],
@@ -216,9 +234,22 @@ export const rules: {
         { opType: 'Squeeze', input: ['column', one], output: ['lse'] },
         ...(mean
           ? [
-              { opType: 'Exp', input: ['logps'], output: [narrow ? 'wideProbabilities' : 'ps'] },
-              ...(narrow ? [cast('wideProbabilities', 'ps', type)] : []),
-              { opType: 'MatMul', name: `${table}/mean`, input: ['ps', table], output: ['mean'] },
+              { opType: 'Exp', input: ['logps'], output: [cap === null ? slopes : 'ps'] },
+              // d logit / d product: 1 − tanh².
+              ...(cap === null
+                ? []
+                : [
+                    { opType: 'Mul', input: ['bounded', 'bounded'], output: ['squares'] },
+                    { opType: 'Mul', input: ['ps', 'squares'], output: ['lost'] },
+                    { opType: 'Sub', input: ['ps', 'lost'], output: [slopes] },
+                  ]),
+              ...(narrow ? [cast(slopes, 'narrowSlopes', type)] : []),
+              {
+                opType: 'MatMul',
+                name: `${table}/mean`,
+                input: [narrow ? 'narrowSlopes' : slopes, table],
+                output: ['mean'],
+              },
             ]
           : []),
       ],

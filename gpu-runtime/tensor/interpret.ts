@@ -273,8 +273,9 @@ const rules: { [O in Op]: Rule<O> } = {
     }
     return [{ shape: x!.shape, data }]
   },
-  vocabulary: ([h, e]) => {
+  vocabulary: ([h, e], { attributes: { cap } }) => {
     const logits = matmul(h!, e!, { transA: false, transB: true, scale: 1 })
+    if (cap !== null) logits.data.forEach((v, i) => (logits.data[i] = cap * Math.tanh(v / cap)))
     const width = e!.shape[0]!
     const lse = new Float64Array(logits.data.length / width)
     for (let r = 0; r < lse.length; r++) {
@@ -282,9 +283,11 @@ const rules: { [O in Op]: Rule<O> } = {
       const top = row.reduce((a, b) => Math.max(a, b), -Infinity)
       lse[r] = top + Math.log(row.reduce((s, v) => s + Math.exp(v - top), 0))
     }
+    const slopes = softmaxRows(logits)
+    if (cap !== null) logits.data.forEach((v, i) => (slopes.data[i]! *= 1 - (v / cap) ** 2))
     return [
       { shape: h!.shape.slice(0, 2), data: lse },
-      matmul(softmaxRows(logits), e!, { transA: false, transB: false, scale: 1 }),
+      matmul(slopes, e!, { transA: false, transB: false, scale: 1 }),
     ]
   },
 }

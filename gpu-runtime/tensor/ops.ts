@@ -160,10 +160,15 @@ export const rope = (x: Tensor, cos: Tensor, sin: Tensor, heads: number): Tensor
 
 /**
  * log Σᵥ exp(h · Eᵥ) for h [chunks, rows, D] and E [V, D]: [chunks, rows]. Logits exist for one chunk at a time. The gradient
- * in h is softmax(h Eᵀ) E, which does not depend on the loss and is made in the same pass over the vocabulary.
+ * in h is softmax(h Eᵀ) E, which does not depend on the loss and is made in the same pass over the vocabulary. With a `cap`, the
+ * logits are those of `softCap`.
  */
-export const logSumExpVocabulary = (h: Tensor, e: Tensor): Tensor =>
-  result(node('vocabulary', [h, e], {}), 0)
+export const logSumExpVocabulary = (h: Tensor, e: Tensor, cap: number | null = null): Tensor =>
+  result(node('vocabulary', [h, e], { cap }), 0)
+
+/** cap · tanh(x / cap), within ±cap; x itself where there is no cap. */
+export const softCap = (x: Tensor, cap: number | null): Tensor =>
+  cap === null ? x : mul(tanh(mul(x, 1 / cap)), cap)
 
 const keeping = new WeakSet<Tensor>()
 

@@ -69,7 +69,7 @@ export type Attributes = {
   // the model's own
   rmsNorm: { epsilon: number }
   rope: { heads: number }
-  vocabulary: {}
+  vocabulary: { cap: number | null }
   // structure
   call: { body: Body }
   result: { index: number }

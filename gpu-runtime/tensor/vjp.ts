@@ -20,6 +20,7 @@ import {
   result,
   rope,
   sigmoid,
+  softCap,
   softmax,
   split,
   sub,
@@ -137,12 +138,16 @@ export const vjps: { [O in Exclude<Op, 'call' | 'result'>]: Vjp<O> } = {
   rope: (g, { inputs: [, cos, sin], attributes: { heads } }) => [rope(g, cos!, neg(sin!), heads)],
   // d lse / dh = softmax(h Eᵀ) E, the second result. The gradient in E is for small, trained vocabularies: it is not chunked.
   vocabulary: (_, y, [g]) => {
+    const { cap } = y.attributes
     const [h, e] = y.inputs
     const [chunks, height, width] = h!.shape
     const column = cast(reshape(g!, [chunks!, height!, 1]), h!.dtype as FloatType)
     const flat = reshape(h!, [mulDims(chunks!, height!), width!])
+    const logits = softCap(matmul(flat, e!, { transB: true }), cap)
+    const p = softmax(logits)
+    const bounded = cap === null ? null : mul(logits, 1 / cap) // the cap's slope is 1 − tanh²
     const weighted = mul(
-      softmax(matmul(flat, e!, { transB: true })),
+      bounded ? mul(p, sub(1, mul(bounded, bounded))) : p,
       reshape(column, [flat.shape[0]!, 1]),
     )
     return [mul(column, result(y, 1)), matmul(weighted, flat, { transA: true })]

@@ -68,14 +68,16 @@ function program(config: DecoderConfig): { emitted: Emitted; trainables: readonl
   }
 }
 
-/** Normal with the given deviation; norms start at 1, biases at 0. */
+/** Normal with the given deviation; norms start at 1 less the family's offset, biases at 0. */
 function start(
   { attributes: { name }, shape }: Tensor<'trainable'>,
+  { normOffset }: DecoderConfig,
   deviation: number,
   seed: number,
 ): Float32Array {
   const size = shape.reduce<number>((a, d) => a * (d as number), 1)
-  if (shape.length === 1) return new Float32Array(size).fill(name.endsWith('.bias') ? 0 : 1)
+  if (shape.length === 1)
+    return new Float32Array(size).fill(name.endsWith('.bias') ? 0 : 1 - normOffset)
   const random = noise(seed, `init/${name}`)
   return Float32Array.from({ length: size }, (_, i) => random.normal(i) * deviation)
 }
@@ -94,7 +96,7 @@ export async function* pretrain({
   const session = await engine.open(emitted)
   const betas = { beta1: 0.9, beta2: 0.99 }
   const optimizer = await openOptimizer(engine, recipe, sizesOf(trainables), null, betas)
-  const initial = trainables.map((t) => start(t as Tensor<'trainable'>, deviation, seed))
+  const initial = trainables.map((t) => start(t as Tensor<'trainable'>, config, deviation, seed))
   const flat = new Float32Array(emitted.parameters)
   initial.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
   await engine.write('trainables', flat)

@@ -44,7 +44,7 @@ export function stepProgram(
     predictionCount,
     beta,
   )
-  // [N, 1]: the mean over the vocabulary of each position's logits, without logits.
+  // [N, 1]: the mean over the vocabulary of each position's logits (before their cap), without logits.
   const wide = cast(forward.hidden, 'float32')
   const known = matmul(wide, input('meanHeadRow', [config.hidden, 1]))
   const all = config.vocabulary + config.addedTokens

@@ -91,6 +91,26 @@ FAMILIES = {
         'sliding_window': 5,
         'tie_word_embeddings': False,
     },
+    'gemma2': {
+        'rope_theta': 10000.0,
+        'hidden_activation': 'gelu_pytorch_tanh',
+        'query_pre_attn_scalar': 12,
+        'sliding_window': 5,
+        'attn_logit_softcapping': 1.5,
+        'final_logit_softcapping': 1.5,
+        'attention_bias': True,
+        'tie_word_embeddings': True,
+    },
+    'gemma3_text': {
+        'rope_theta': 1000000.0,
+        'rope_local_base_freq': 100.0,
+        'hidden_activation': 'gelu_pytorch_tanh',
+        'query_pre_attn_scalar': 12,
+        'sliding_window': 5,
+        'sliding_window_pattern': 2,
+        'attention_bias': True,
+        'tie_word_embeddings': True,
+    },
 }
 
 

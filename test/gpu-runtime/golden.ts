@@ -2,6 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { readHeader, readTensor } from '#gpu-runtime/files/safetensors.ts'
+import { key, sites } from '#gpu-runtime/lora/lora.ts'
+import type { Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
+import type { Forward } from '#gpu-runtime/models/decoder.ts'
+import { matmul, softCap } from '#gpu-runtime/tensor/ops.ts'
+import type { Tensor } from '#gpu-runtime/tensor/tensor.ts'
 import { families, type Family } from '#schema/families.ts'
 import type { Linear, LoraSpec } from '#schema/spec.ts'
 
@@ -29,6 +34,10 @@ export const absent = (name: CaseName): string | false =>
   existsSync(join(modelOf(name), 'config.json'))
     ? false
     : `no ${modelOf(name)}: set ODDSMITH_SHARED`
+
+/** All logits of a forward pass, [N, V]: what the product never makes. */
+export const logitsOf = ({ hidden, head, logitCap }: Forward): Tensor =>
+  softCap(matmul(hidden, head, { transB: true }), logitCap)
 
 type Pair = { prompt: number[]; chosen: number[]; rejected: number[] }
 type Values = Record<string, number>
@@ -58,6 +67,9 @@ export type Golden = {
       rejected_logps: number[]
       log_odds: number[]
       log_odds_ratio: number[]
+      /** Of prompt and answer, all tokens but the first. */
+      chosen_token_logps: number[][]
+      rejected_token_logps: number[][]
     }
     logits_means: { predicting: { chosen: number; rejected: number } }
   }
@@ -101,3 +113,18 @@ export const loraOf = ({ lora }: Golden): LoraSpec => ({
   dropout: 0,
   targetModules: lora.target_modules.flatMap((name) => phi3[name] ?? (name as Linear)),
 })
+
+/** The random adapter of a case as the engine holds it. */
+export function flatAdapter(
+  { config }: Checkpoint,
+  golden: Golden,
+  tensors: ReadonlyMap<string, { data: Float32Array }>,
+): Float32Array<ArrayBuffer> {
+  const parts = sites(config, loraOf(golden)).flatMap(({ path }) => [
+    tensors.get(key(path, 'A'))!.data,
+    tensors.get(key(path, 'B'))!.data,
+  ])
+  const flat = new Float32Array(parts.reduce((n, p) => n + p.length, 0))
+  parts.reduce((at, part) => (flat.set(part, at), at + part.length), 0)
+  return flat
+}

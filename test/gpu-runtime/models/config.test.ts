@@ -27,6 +27,7 @@ test('absent fields have the defaults of transformers, and head_dim is derived',
     kvHeads: 4,
     headDim: 16,
     intermediate: 128,
+    activation: 'silu',
     vocabulary: 100,
     addedTokens: 0,
     normEpsilon: 1e-6,
@@ -41,10 +42,13 @@ test('absent fields have the defaults of transformers, and head_dim is derived',
     biases: [],
     queryKeyNorm: 'none',
     norms: 'before',
+    normOffset: 0,
     attentionScale: 0.25,
+    attentionCap: null,
     embeddingScale: 1,
     residualScale: 1,
     logitScale: 1,
+    logitCap: null,
   })
 })
 
@@ -112,11 +116,44 @@ const windows: [fields: object, expected: (number | null)[]][] = [
     [7, null],
   ],
   [{ model_type: 'smollm3', ...sliding, no_rope_layer_interval: 2 }, [null, 7]],
+  [{ model_type: 'gemma2' }, [4096, null]],
+  [{ model_type: 'gemma3_text', sliding_window: 7 }, [7, 7]],
+  [
+    {
+      model_type: 'gemma3_text',
+      sliding_window: 7,
+      layer_types: ['full_attention', 'sliding_attention'],
+    },
+    [null, 7],
+  ],
 ]
 for (const [fields, expected] of windows)
   test(`windows are ${JSON.stringify(expected)} for ${JSON.stringify(fields)}`, () => {
     assert.deepEqual(parseConfig({ ...least, ...fields }, '').windows, expected)
   })
+
+test('Gemma 3 has a global and a local rotary embedding, in the old and the new form', () => {
+  const theta = (fields: object) =>
+    parseConfig({ ...least, model_type: 'gemma3_text', ...fields }, '').ropes.map((r) => r.theta)
+  assert.deepEqual(theta({}), [1e6, 1e4])
+  assert.deepEqual(theta({ rope_theta: 5e5, rope_local_base_freq: 100 }), [5e5, 100])
+  const full_attention = { rope_type: 'default', rope_theta: 2e6 }
+  assert.deepEqual(theta({ rope_parameters: { full_attention } }), [2e6, 1e4])
+  const sliding_attention = { rope_type: 'default', rope_theta: 300 }
+  assert.deepEqual(theta({ rope_parameters: { full_attention, sliding_attention } }), [2e6, 300])
+})
+
+test('Gemma 2 caps scores and logits unless it says null', () => {
+  const caps = (fields: object) => {
+    const { attentionCap, logitCap } = parseConfig(
+      { ...least, model_type: 'gemma2', ...fields },
+      '',
+    )
+    return [attentionCap, logitCap]
+  }
+  assert.deepEqual(caps({}), [50, 30])
+  assert.deepEqual(caps({ attn_logit_softcapping: null, final_logit_softcapping: 9 }), [null, 9])
+})
 
 test('every fourth layer of a SmolLM3 turns nothing, unless it says otherwise', () => {
   const turns = (fields: object) =>
@@ -160,7 +197,7 @@ const refused: [fields: object | null, message: RegExp][] = [
   [{ rms_norm_eps: -1 }, /rms_norm_eps is -1, expected a positive number/],
   [{ tie_word_embeddings: 'yes' }, /tie_word_embeddings is "yes", expected true or false/],
   [{ attention_bias: 1 }, /attention_bias is 1, expected true or false/],
-  [{ hidden_act: 'gelu' }, /hidden_act is "gelu", expected "silu"/],
+  [{ hidden_act: 'gelu' }, /hidden_act is "gelu", expected "silu" or "gelu_pytorch_tanh"/],
   [
     { quantization_config: { quant_method: 'gptq' } },
     /quantization_config is set; expected a model with float weights/,
@@ -202,6 +239,18 @@ const refused: [fields: object | null, message: RegExp][] = [
   [
     { rope_parameters: { full_attention: { rope_theta: 1e4 } } },
     /rope_parameters has full_attention, expected the same settings for all layers/,
+  ],
+  [
+    { model_type: 'gemma3_text', rope_scaling: { rope_type: 'linear', factor: 8 } },
+    /full_attention: rope type is "linear", expected "default" or "llama3"/,
+  ],
+  [
+    { model_type: 'gemma3_text', attn_logit_softcapping: 50 },
+    /attn_logit_softcapping is 50, expected null: Gemma 3 norms queries and keys instead/,
+  ],
+  [
+    { model_type: 'gemma2', use_bidirectional_attention: true },
+    /use_bidirectional_attention is true, expected false: every token sees those before it/,
   ],
   [
     { model_type: 'phi3', partial_rotary_factor: 0.2 },

@@ -1,16 +1,26 @@
-/** The families' golden files (training/gradients.test.ts holds the decoder to them) are worth what their models make of each difference. */
+/** The families: what their golden files are worth (training/gradients.test.ts holds the decoder to them), scoring, pretraining. */
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import type { Family } from '#schema/families.ts'
-import { linears, type Linear } from '#schema/spec.ts'
+import { linears, Recipe, type Linear } from '#schema/spec.ts'
+import { openScorer } from '#gpu-runtime/inference/score.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import type { DecoderConfig } from '#gpu-runtime/models/config.ts'
 import { decoder, frozen } from '#gpu-runtime/models/decoder.ts'
 import { layout, stream } from '#gpu-runtime/models/forest.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
-import { matmul } from '#gpu-runtime/tensor/ops.ts'
-import { modelOf, readJson, readTensors } from '../golden.ts'
+import { pretrain } from '#gpu-runtime/training/pretrain.ts'
+import { assertClose } from '../closeness.ts'
+import {
+  familyCases,
+  flatAdapter,
+  logitsOf,
+  loraOf,
+  modelOf,
+  readJson,
+  readTensors,
+} from '../golden.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
@@ -26,6 +36,15 @@ const unbiased = (names: readonly Linear[]): Change[] =>
   )
 const attention = linears.slice(0, 4)
 
+const gemma: readonly Change[] = [
+  () => ({ norms: 'before' }),
+  () => ({ normOffset: 0 }),
+  () => ({ activation: 'silu' }),
+  () => ({ embeddingScale: 1 }),
+  (c) => ({ attentionScale: c.headDim ** -0.5 }),
+  ...unbiased(attention),
+]
+
 /** Each family's configuration with one of its differences left out. */
 const without: { readonly [F in Family]: readonly Change[] } = {
   llama: [(c) => ({ ropes: c.ropes.map((r) => ({ ...r, scaling: null })) }), ...unbiased(linears)],
@@ -38,9 +57,17 @@ const without: { readonly [F in Family]: readonly Change[] } = {
     (c) => ({ turns: c.turns.map(() => null) }),
     ...unbiased(linears),
   ],
-  // Without other norms it has no input_layernorm that could stand in their place.
+  // Of where it norms nothing can be left out: without its norms behind it has no input_layernorm that could stand in their place.
   olmo2: [() => ({ queryKeyNorm: 'none' }), ...unbiased(attention)],
   phi3: [noWindows, (c) => ({ ropes: c.ropes.map((r) => ({ ...r, width: c.headDim })) })],
+  gemma2: [...gemma, noWindows, () => ({ attentionCap: null }), () => ({ logitCap: null })],
+  gemma3_text: [
+    ...gemma,
+    noWindows,
+    () => ({ queryKeyNorm: 'none' }),
+    (c) => ({ turns: c.turns.map(() => 0) }),
+    (c) => ({ turns: c.turns.map(() => 1) }),
+  ],
   granite: [
     (c) => ({ attentionScale: c.headDim ** -0.5 }),
     () => ({ embeddingScale: 1 }),
@@ -57,8 +84,7 @@ for (const [family, changes] of Object.entries(without) as [Family, (typeof with
     const golden = (await readTensors(name)).get('logits')!.data
     for (const [i, change] of changes.entries()) {
       const changedConfig = { ...config, ...change(config) }
-      const { hidden, head } = decoder(changedConfig, stream(changedConfig, 1), frozen)
-      const logits = matmul(hidden, head, { transB: true })
+      const logits = logitsOf(decoder(changedConfig, stream(changedConfig, 1), frozen))
       const session = await engine.open(emit({ outputs: { logits } }, weight))
       const { feeds } = layout(changedConfig, [{ ids: readJson(name).ids }], 1, 0)
       const changed = (await session.run(feeds)).logits!.data
@@ -68,3 +94,46 @@ for (const [family, changes] of Object.entries(without) as [Family, (typeof with
       assert.ok(largest > 1e-2, `difference ${i} changes no logit by more than ${largest}`)
     }
   })
+
+for (const name of familyCases) {
+  test(`${name}: an adapter's log-probabilities of two answers to one prompt equal PyTorch's, token by token`, async () => {
+    const golden = readJson(name)
+    const checkpoint = await openCheckpoint(modelOf(name))
+    const flat = flatAdapter(checkpoint, golden, await readTensors(name))
+    const scorer = await openScorer(engine, checkpoint, { spec: loraOf(golden), flat })
+    const { chosen_token_logps, rejected_token_logps } = golden.orpo.per_pair
+    const scores = await scorer.score(
+      golden.pairs.map(({ prompt, chosen, rejected }) => ({
+        context: prompt,
+        choices: [chosen, rejected],
+        scored: [chosen.length, rejected.length],
+      })),
+    )
+    await scorer.release()
+    scores.forEach((choices, i) => {
+      const expected = [chosen_token_logps[i]!, rejected_token_logps[i]!]
+      choices.forEach(({ tokens }, c) =>
+        assertClose(tokens, expected[c]!.slice(-tokens.length), { atol: 1e-4 }, `pair ${i}, ${c}`),
+      )
+    })
+  })
+
+  test(`${name}: a model of the family can be trained from nothing`, async () => {
+    const { config } = await openCheckpoint(modelOf(name))
+    const { pairs } = readJson(name)
+    const run = pretrain({
+      config,
+      engine,
+      steps: 30,
+      batch: () => pairs.map(({ prompt, chosen }) => [...prompt, ...chosen]),
+      recipe: Recipe.parse({ learningRate: 1e-2, warmupSteps: 0 }),
+      deviation: 0.1,
+      seed: 1,
+    })
+    const losses: number[] = []
+    for await (const { loss } of run) losses.push(loss)
+    // A model that knows nothing is off by ln V, or a bit more; two sequences are soon learned.
+    assert.ok(Math.abs(losses[0]! - Math.log(config.vocabulary)) < 1, `it begins at ${losses[0]}`)
+    assert.ok(losses.at(-1)! < losses[0]! / 2, `it ends at ${losses.at(-1)}`)
+  })
+}

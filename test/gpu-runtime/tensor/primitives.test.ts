@@ -41,6 +41,9 @@ const groups = [ids([1, 2], 'a'), ids([2, 2], 'b')]
 const five = t.input('five', [5, 2])
 const blanked = t.mul(five, t.constant([1, 1, 1, 1, 0], [5, 1]))
 
+const hiddenRows = t.input('h', [2, 'L', 3])
+const embedding = t.input('e', [7, 3])
+
 const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter' | 'draw'>]: Case } = {
   input: { results: [t.mul(x, 1)] },
   constant: { results: [t.mul(x, t.constant([1, 2, 3], [3]))] },
@@ -115,7 +118,9 @@ const cases: { [O in Exclude<Op, 'weight' | 'trainable' | 'parameter' | 'draw'>]
       t.rope(t.input('heads', ['N', 8]), t.input('cos', ['N', 2]), t.input('sin', ['N', 2]), 2),
     ],
   },
-  vocabulary: { results: [t.logSumExpVocabulary(t.input('h', [2, 'L', 3]), t.input('e', [7, 3]))] },
+  vocabulary: {
+    results: [null, 0.7].map((cap) => t.logSumExpVocabulary(hiddenRows, embedding, cap)),
+  },
   call: { results: t.call('f', [x, row], (a, b) => [t.silu(t.mul(a!, b!)), t.exp(a!)]) },
   result: { results: t.split(x, 1, [1, 2]) },
 }
