@@ -97,6 +97,23 @@ for (const [compute, settings] of cards)
     },
   )
 
+for (const [compute, settings] of cards)
+  for (const temperature of [0, 0.7])
+    for (const adapter of [null, lora])
+      test(
+        `generating ${temperature === 0 ? 'greedily' : 'by chance'} from ${adapter ? 'an adapter' : 'the base model'} in ${compute} is the card's alone`,
+        { skip: noProvider },
+        async () => {
+          const prompts = [[1, 2, 3, 4, 5], [6]]
+          const argument = { model: modelOf('tiny'), compute, lora: adapter, prompts, temperature }
+          const report = await card!.run('generate', argument, settings)
+          placedOnCard(report)
+          // Nothing comes to the host between tokens.
+          for (const { mark, design, toHost } of report.phases)
+            if (mark === 'run') assert.equal(toHost.length, design!.outputs)
+        },
+      )
+
 test('the optimizer runs on the host and leaves the card alone', { skip: noProvider }, async () => {
   const { error, sessions, phases, devicePeak } = await card!.run('optimizer', { parameters: 1000 })
   assert.equal(error, null)
@@ -108,13 +125,18 @@ test('the optimizer runs on the host and leaves the card alone', { skip: noProvi
   for (const { toDevice, toHost } of phases) assert.deepEqual([...toDevice, ...toHost], [])
 })
 
-function allOnCard({ error, sessions, memcpy, phases }: Report): void {
+function placedOnCard({ error, sessions, memcpy }: Report): void {
   assert.equal(error, null)
   assert.deepEqual(
     sessions.map((nodes) => Object.keys(nodes)),
     [['CUDAExecutionProvider']],
   )
   assert.deepEqual(memcpy, [])
+}
+
+function allOnCard(report: Report): void {
+  placedOnCard(report)
+  const { phases } = report
   const runs = phases.filter(({ mark }) => mark === 'run')
   assert.equal(runs.length, 2)
   for (const { design, toDevice, toHost } of runs) {

@@ -1,6 +1,7 @@
 /** What can be run on the stub card: the engine's own programs, each between marks, and graphs that are given. */
 import type { LoraSpec } from '#schema/spec.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
+import { openGenerator } from '#gpu-runtime/inference/generate.ts'
 import { openScorer, type ScoreRequest } from '#gpu-runtime/inference/score.ts'
 import { lora, parameterCount } from '#gpu-runtime/lora/lora.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
@@ -50,6 +51,15 @@ export type Scenario =
       readonly argument: Model & {
         readonly lora: LoraSpec | null
         readonly requests: readonly ScoreRequest[]
+      }
+    }
+  /** Three tokens after each prompt, greedy or sampled; marks as above. */
+  | {
+      readonly name: 'generate'
+      readonly argument: Model & {
+        readonly lora: LoraSpec | null
+        readonly prompts: readonly (readonly number[])[]
+        readonly temperature: number
       }
     }
   /** Two optimizer steps over `parameters` values; marks as above. */
@@ -109,6 +119,20 @@ export const scenarios: {
       note({ mark: 'open' })
       const scorer = await openScorer(engine, checkpoint, adapter)
       await twice(note, () => scorer.score(requests))
+    }),
+
+  generate: ({ model, nf4 = false, compute, lora: spec, prompts, temperature }, note) =>
+    onCuda(compute, note, async (engine) => {
+      const checkpoint = await open(model, nf4)
+      const adapter = spec && {
+        spec,
+        flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
+      }
+      note({ mark: 'open' })
+      const slots = 3
+      const generator = await openGenerator(engine, checkpoint, adapter, slots)
+      const settings = { maxTokens: slots, stopIds: [], temperature, topP: 0.9 }
+      await twice(note, () => Array.fromAsync(generator.generate(prompts, settings)))
     }),
 
   optimizer: ({ parameters }, note) =>
