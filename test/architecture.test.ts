@@ -63,6 +63,7 @@ const base = [
 /** gpu-runtime's own order: beside itself, a part may import these; types, which cost nothing at run time, from anywhere. */
 const runtimeRules: Readonly<Record<string, readonly string[]>> = {
   training: [
+    'planning',
     'inference',
     'lora',
     'models',
@@ -77,6 +78,7 @@ const runtimeRules: Readonly<Record<string, readonly string[]>> = {
   inference: ['lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   lora: ['models', 'onnx', 'tensor', 'files'],
   models: ['quantization', 'tensor', 'files'],
+  planning: ['onnx', 'tensor'],
   onnx: ['quantization', 'tensor', 'files'],
   data: ['text', 'files'],
   text: ['files'],

@@ -137,12 +137,27 @@ export class Engine {
   }
 }
 
-/** Bind the graph's symbols from the feeds' shapes, check every dim, and make the inputs that are shapes. */
+/** The inputs that are shapes, for a run with these feeds. */
 function shapeFeeds(
-  { inputs, shapes }: Emitted,
+  emitted: Emitted,
   feeds: Feeds,
   { resident = {} }: RunOptions,
 ): Record<string, Feed> {
+  const bindings = bindSymbols(emitted, feeds, resident)
+  return Object.fromEntries(
+    [...emitted.shapes].map(([name, dims]) => [
+      name,
+      integers(dims.map((d) => evaluate(d, bindings))),
+    ]),
+  )
+}
+
+/** What the graph's symbols stand for in a run with these feeds, whose every dim is checked; `resident` inputs are not fed. */
+export function bindSymbols(
+  { inputs }: Pick<Emitted, 'inputs'>,
+  feeds: Feeds,
+  resident: object,
+): Bindings {
   const bindings = new Map<string, number>()
   for (const [name, { shape }] of inputs) {
     if (name in resident) continue
@@ -156,9 +171,7 @@ function shapeFeeds(
     })
   }
   check(inputs, feeds, bindings)
-  return Object.fromEntries(
-    [...shapes].map(([name, dims]) => [name, integers(dims.map((d) => evaluate(d, bindings)))]),
-  )
+  return bindings
 }
 
 function check(inputs: Emitted['inputs'], feeds: Feeds, bindings: Bindings): void {

@@ -34,6 +34,9 @@ export type StoreOptions = {
 export const cacheFolder = (env: NodeJS.ProcessEnv): string =>
   env['ODDSMITH_CACHE'] ?? join(env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'oddsmith')
 
+/** Name of the file with what was made of this content. */
+export const nf4File = (revision: string): string => `nf4-${version}-${revision}.safetensors`
+
 /**
  * The given tensors in NF4, by name; from the file of an earlier time where there is one. Holds one tensor at a time. Throws
  * FormatError for a tensor that cannot be quantized.
@@ -42,13 +45,12 @@ export async function storedNf4(
   tensors: readonly TensorInfo[],
   { revision, directory, cache, signal, begin }: StoreOptions,
 ): Promise<ReadonlyMap<string, Nf4Weight>> {
-  const name = `nf4-${version}-${revision}.safetensors`
-  const files = [join(directory, '.oddsmith', name), join(cache, name)]
+  const files = [join(directory, '.oddsmith'), cache].map((f) => join(f, nf4File(revision)))
   for (const file of files) {
     const found = await open(file, tensors)
     if (found) return found
   }
-  const plans = tensors.flatMap(plan)
+  const plans = tensors.flatMap(nf4Tensors)
   const [beside, elsewhere] = files as [string, string]
   const write = async (folder: string, file: string) => {
     await mkdir(folder, { recursive: true })
@@ -65,7 +67,7 @@ export async function storedNf4(
 }
 
 /** Names and shapes in the file: of a weight, its codes under its own name, then its absmax. Each is aligned. */
-function plan({ name, shape }: TensorInfo): TensorPlan[] {
+export function nf4Tensors({ name, shape }: Pick<TensorInfo, 'name' | 'shape'>): TensorPlan[] {
   const blocks = Math.ceil(shape.reduce((a, b) => a * b, 1) / blockSize)
   const nested = Math.ceil(blocks / nestedBlockSize)
   return [
@@ -111,7 +113,7 @@ async function open(
     const found = header.tensors.get(name)
     return found?.dtype === dtype && String(found.shape) === String(shape)
   }
-  if (!tensors.flatMap(plan).every(fits)) return null
+  if (!tensors.flatMap(nf4Tensors).every(fits)) return null
   const range = (name: string): ByteRange => {
     const { offset, bytes } = header.tensors.get(name)!
     return { file, offset, bytes }

@@ -6,8 +6,9 @@ import { openScorer, type ScoreRequest } from '#gpu-runtime/inference/score.ts'
 import { lora, parameterCount } from '#gpu-runtime/lora/lora.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
 import type { ComputeType, Emitted } from '#gpu-runtime/onnx/emit.ts'
-import { Engine } from '#gpu-runtime/onnx/engine.ts'
-import { encodeModel, type Graph } from '#gpu-runtime/onnx/proto.ts'
+import { bindSymbols, Engine, type RunOptions } from '#gpu-runtime/onnx/engine.ts'
+import { encodeModel, type Graph, type Node } from '#gpu-runtime/onnx/proto.ts'
+import { runValues, type Value } from '#gpu-runtime/planning/values.ts'
 import { floats, type Feeds } from '#gpu-runtime/tensor/feed.ts'
 import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
 import { AdamW, adamDefaults } from '#gpu-runtime/training/adamw.ts'
@@ -16,22 +17,27 @@ import { nllTokens, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
 /** Writes a line of the report: a mark, or what a run was given. */
 export type Note = (line: { mark: string } | { run: Design }) => void
 
-/** What the design says that a run copies: each input that is read, each output, and tables of 8 bytes a row for two kernels. */
+/** What the design says that a run copies: each input that is read, each output, and what kernels need to know of operands. */
 export type Design = {
-  /** Bytes of each. */
-  readonly inputs: readonly number[]
   readonly outputs: number
-  /** Concat and Split nodes: the kernel uploads four tables when parts differ in length. */
-  readonly tables: number
-  /** Matrix products: three lists of pointers each, when batches are broadcast. */
-  readonly products: number
+  /** Bytes of each. */
+  readonly inputs?: readonly number[]
+  /** How many tables of offsets and pointers kernels upload. */
+  readonly tables?: number
 }
 
 type Model = {
   readonly model: string
-  /** Held in NF4; its file goes beside the model. */
-  readonly nf4?: boolean
+  /** What the weights in NF4 are told apart by, and their folder, where they are made once; null for the checkpoint as it is. */
+  readonly revision: string
+  readonly nf4: string | null
   readonly compute: ComputeType
+}
+
+async function checkpointOf({ model, revision, nf4 }: Model): Promise<Checkpoint> {
+  const checkpoint = await openCheckpoint(model)
+  if (nf4 === null) return checkpoint
+  return await inNf4({ ...checkpoint, directory: nf4 }, { revision, cache: nf4 })
 }
 
 /** Names and arguments, which travel as JSON. */
@@ -79,9 +85,10 @@ export const scenarios: {
     note: Note,
   ) => Promise<void>
 } = {
-  step: ({ model, nf4 = false, compute, lora: spec, recompute, pairs }, note) =>
-    onCuda(compute, note, async (engine) => {
-      const checkpoint = await open(model, nf4)
+  step: ({ lora: spec, recompute, pairs, ...model }, note) =>
+    onCuda(model.compute, async (engine) => {
+      describeRuns(engine, note)
+      const checkpoint = await checkpointOf(model)
       const graph = stepGraph(checkpoint, spec, 0.1, recompute, engine.compute)
       const denominators = {
         nllTokens: pairs.reduce((n, p) => n + nllTokens(p, 'PROMPT_AND_CHOSEN'), 0),
@@ -109,9 +116,10 @@ export const scenarios: {
       )
     }),
 
-  score: ({ model, nf4 = false, compute, lora: spec, requests }, note) =>
-    onCuda(compute, note, async (engine) => {
-      const checkpoint = await open(model, nf4)
+  score: ({ lora: spec, requests, ...model }, note) =>
+    onCuda(model.compute, async (engine) => {
+      describeRuns(engine, note)
+      const checkpoint = await checkpointOf(model)
       const adapter = spec && {
         spec,
         flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
@@ -121,9 +129,10 @@ export const scenarios: {
       await twice(note, () => scorer.score(requests))
     }),
 
-  generate: ({ model, nf4 = false, compute, lora: spec, prompts, temperature }, note) =>
-    onCuda(compute, note, async (engine) => {
-      const checkpoint = await open(model, nf4)
+  generate: ({ lora: spec, prompts, temperature, ...model }, note) =>
+    onCuda(model.compute, async (engine) => {
+      describeRuns(engine, note, ({ outputs }) => ({ outputs: outputs.length }))
+      const checkpoint = await checkpointOf(model)
       const adapter = spec && {
         spec,
         flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
@@ -136,7 +145,7 @@ export const scenarios: {
     }),
 
   optimizer: ({ parameters }, note) =>
-    onCuda('float32', note, async (engine) => {
+    onCuda('float32', async (engine) => {
       for (const vector of ['trainables', 'm', 'v', 'gradient'])
         await engine.write(vector, new Float32Array(parameters))
       note({ mark: 'open' })
@@ -146,7 +155,7 @@ export const scenarios: {
     }),
 
   graph: ({ graph, shapes }, note) =>
-    onCuda('float32', note, async (engine) => {
+    onCuda('float32', async (engine) => {
       const inputs = new Map(
         Object.entries(shapes).map(([name, shape]) => [name, { shape, dtype: 'float32' as const }]),
       )
@@ -174,21 +183,9 @@ export const scenarios: {
 
 async function onCuda(
   compute: ComputeType,
-  note: Note,
   work: (engine: Engine) => Promise<void>,
 ): Promise<void> {
   const engine = new Engine(1, { device: 'cuda', compute })
-  const open = engine.open.bind(engine)
-  engine.open = async (emitted, device) => {
-    const session = await open(emitted, device)
-    return {
-      ...session,
-      run(feeds, options = {}) {
-        note({ run: design(emitted, feeds) })
-        return session.run(feeds, options)
-      },
-    }
-  }
   try {
     await work(engine)
   } finally {
@@ -196,18 +193,60 @@ async function onCuda(
   }
 }
 
-function design({ graph, inputs, outputs, parameters }: Emitted, feeds: Feeds): Design {
-  const count = (...types: string[]) =>
-    graph.node.filter(({ opType }) => types.includes(opType)).length
+/** The engine's sessions note before each run what it should copy. */
+function describeRuns(
+  engine: Engine,
+  note: Note,
+  describe: (emitted: Emitted, feeds: Feeds, options: RunOptions) => Design = design,
+): void {
+  const open = engine.open.bind(engine)
+  engine.open = async (emitted, device) => {
+    const session = await open(emitted, device)
+    return {
+      ...session,
+      run(feeds, options = {}) {
+        note({ run: describe(emitted, feeds, options) })
+        return session.run(feeds, options)
+      },
+    }
+  }
+}
+
+function design(emitted: Emitted, feeds: Feeds, { resident = {} }: RunOptions): Design {
+  const { graph, inputs, outputs, parameters } = emitted
   const read = new Set(graph.node.flatMap(({ input }) => input))
+  const values = runValues(emitted, bindSymbols(emitted, feeds, resident))
   return {
     inputs: [...inputs.keys()]
       .filter((name) => read.has(name))
       .map((name) => feeds[name]?.data.byteLength ?? 4 * parameters),
     outputs: outputs.length,
-    tables: count('Concat', 'Split'),
-    products: count('MatMul', 'FusedMatMul'),
+    tables: graph.node.reduce((n, node) => n + tables(node, values), 0),
   }
+}
+
+/**
+ * Tables that the kernel of a node uploads: where the parts of a Concat or a Split begin, unless up to 32 are equally long or a Split
+ * cuts rows in three; where the matrices of a product lie, when one is used for several of the other.
+ */
+function tables(
+  { opType, input, output, attribute }: Node,
+  values: ReadonlyMap<string, Value>,
+): number {
+  const dims = (name: string) => values.get(name)!.dims
+  const parts = { Concat: input, Split: output }[opType]
+  if (parts) {
+    const even = new Set(parts.map((name) => dims(name).join())).size === 1
+    if (even) return Number(parts.length > 32)
+    const axis = attribute?.find(({ name }) => name === 'axis')
+    const last = axis?.type === 2 && axis.i === dims(input[0]!).length - 1
+    return opType === 'Split' && parts.length === 3 && last ? 0 : 4
+  }
+  if (!opType.endsWith('MatMul')) return 0
+  const [a, b] = input.slice(0, 2).map((name) => dims(name).slice(0, -2))
+  const count = (batch: readonly number[]) => batch.reduce((x, y) => x * y, 1)
+  const fromOne = a!.length > 0 && (b!.length === 0 || count(a!) === count(b!))
+  return fromOne || count(dims(output[0]!).slice(0, -2)) === 1 ? 0 : 3
 }
 
 async function twice(note: Note, run: () => Promise<unknown>): Promise<void> {
@@ -216,9 +255,4 @@ async function twice(note: Note, run: () => Promise<unknown>): Promise<void> {
   note({ mark: 'run' })
   await run()
   note({ mark: 'end' })
-}
-
-async function open(model: string, nf4: boolean): Promise<Checkpoint> {
-  const stored = await openCheckpoint(model)
-  return nf4 ? await inNf4(stored, { revision: 'card', cache: model }) : stored
 }
