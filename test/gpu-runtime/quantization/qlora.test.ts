@@ -22,6 +22,8 @@ import {
   writeSafetensors,
   type NewTensor,
 } from '#gpu-runtime/files/safetensors.ts'
+import { openGenerator } from '#gpu-runtime/inference/generate.ts'
+import { openScorer } from '#gpu-runtime/inference/score.ts'
 import { key, sites } from '#gpu-runtime/lora/lora.ts'
 import {
   inNf4,
@@ -153,8 +155,8 @@ test('loss, metrics and the gradient of every LoRA matrix equal TRL’s on a bas
 })
 
 /** The same model with the linears of its layers as the floats that their codes stand for. */
-async function dequantizedCopy(name: CaseName): Promise<string> {
-  const directory = await copyOf(name, `${name}-dequantized`)
+async function dequantizedCopy(name: CaseName, as = `${name}-dequantized`): Promise<string> {
+  const directory = await copyOf(name, as)
   const { tensors } = await openCheckpoint(directory)
   const dense: NewTensor[] = []
   for (const info of tensors.values()) {
@@ -208,6 +210,39 @@ for (const name of ['tiny-llama3', 'stories260K'] as const) {
     },
   )
 }
+
+test(
+  'stories260K on NF4 scores and generates as on its dequantized floats',
+  { skip: absent('stories260K') },
+  async () => {
+    const options = { revision: 'inference', cache }
+    const plain = await openCheckpoint(await copyOf('stories260K', 'inference'))
+    const [nf4, floats] = [
+      await inNf4(plain, options),
+      await openCheckpoint(await dequantizedCopy('stories260K', 'inference-dequantized')),
+    ]
+    const [document] = readJson('stories260K').choices
+    const continuations = document!.continuations.map(({ ids }) => ids)
+    const read = async (checkpoint: Checkpoint) => {
+      const scorer = await openScorer(engine, checkpoint, null)
+      const scored = continuations.map(({ length }) => length)
+      const [scores] = await scorer.score([
+        { context: document!.context, choices: continuations, scored },
+      ])
+      await scorer.release()
+      const generator = await openGenerator(engine, checkpoint, null)
+      const ids: number[] = []
+      const greedy = { maxTokens: 24, stopIds: [], temperature: 0 }
+      for await (const [made] of generator.generate([document!.context], greedy)) ids.push(...made!)
+      await generator.release()
+      return { logLikelihoods: scores!.map((s) => s.logLikelihood), ids }
+    }
+    const [got, expected] = [await read(nf4), await read(floats)]
+    assertClose(got.logLikelihoods, expected.logLikelihoods, { rtol: 1e-6 }, 'log-likelihoods')
+    assert.equal(got.ids.length, 24)
+    assert.deepEqual(got.ids, expected.ids)
+  },
+)
 
 test('a weight is made dense anew for each use, and never kept from the forward pass to the backward pass', async () => {
   const opened = await openCheckpoint(await copyOf('tiny', 'uses'))
