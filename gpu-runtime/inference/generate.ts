@@ -26,6 +26,7 @@ import {
   largest,
   matmul,
   rows,
+  softCap,
 } from '../tensor/ops.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import type { Tensor } from '../tensor/tensor.ts'
@@ -198,8 +199,13 @@ function generationGraph(
   ]
   before['keyAt'] = concat(places, 3)
 
-  const { hidden, head, handed: made } = decoder(config, oneTokenEach(config, slots), parts)
-  const logits = cast(matmul(hidden, head, { transB: true }), 'float32')
+  const {
+    hidden,
+    head,
+    logitCap,
+    handed: made,
+  } = decoder(config, oneTokenEach(config, slots), parts)
+  const logits = softCap(cast(matmul(hidden, head, { transB: true }), 'float32'), logitCap)
   const next =
     candidates === 1
       ? largest(logits)

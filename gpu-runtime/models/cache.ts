@@ -16,6 +16,7 @@ import {
   matmul,
   reshape,
   rows,
+  softCap,
   softmax,
   split,
   where,
@@ -75,7 +76,7 @@ export function oneTokenEach({ kvHeads, ropes }: DecoderConfig, slots: number): 
     })),
     sight: {
       masks: (window) => [causalMask(at, keyAt, window), here],
-      attend(layer, { heads, headDim, scale }, { q, k, v }, [mask, slot]) {
+      attend(layer, { heads, headDim, scale, cap }, { q, k, v }, [mask, slot]) {
         const queries = reshape(q, ['G', kvHeads, heads / kvHeads, headDim])
         const [keys, values] = kinds.map((kind) => {
           const made = reshape(kind === 'keys' ? k : v, ['G', kvHeads, 1, headDim])
@@ -86,7 +87,7 @@ export function oneTokenEach({ kvHeads, ropes }: DecoderConfig, slots: number): 
           }
         })
         const scores = [keys!.fresh, keys!.cached].map((some) =>
-          matmul(queries, some, { transB: true, scale }),
+          softCap(matmul(queries, some, { transB: true, scale }), cap),
         )
         const p = split(softmax(add(concat(scores, 3), mask!)), 3, [slots, 'S']) // [G, K, g, M] and S
         const attended = add(matmul(p[0]!, values!.fresh), matmul(p[1]!, values!.cached))

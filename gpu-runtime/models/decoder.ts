@@ -7,6 +7,7 @@ import { mulDims } from '../tensor/dim.ts'
 import {
   add,
   call,
+  cast,
   concat,
   keep,
   matmul,
@@ -233,7 +234,14 @@ function norm(
 ): Tensor {
   const size = (x.shape[1] as number) / groups
   const w = parameter(`${path}.weight`, [size])
-  const normed = (y: Tensor) => rmsNorm(y, normOffset === 0 ? w : add(w, normOffset), normEpsilon)
+  // Added in float32, as transformers does: bfloat16 has three digits, and 1 + w would lose those of w.
+  const normed = (y: Tensor) =>
+    normOffset === 0
+      ? rmsNorm(y, w, normEpsilon)
+      : cast(
+          rmsNorm(cast(y, 'float32'), add(cast(w, 'float32'), normOffset), normEpsilon),
+          'compute',
+        )
   if (groups === 1) return normed(x)
   return reshape(normed(reshape(x, [mulDims(x.shape[0]!, groups), size])), x.shape)
 }

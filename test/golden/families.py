@@ -97,7 +97,7 @@ FAMILIES = {
         'query_pre_attn_scalar': 12,
         'sliding_window': 5,
         'attn_logit_softcapping': 1.5,
-        'final_logit_softcapping': 1.5,
+        'final_logit_softcapping': 0.7,
         'attention_bias': True,
         'tie_word_embeddings': True,
     },
@@ -119,11 +119,13 @@ TARGETS = {'phi3': ['qkv_proj', 'o_proj', 'gate_up_proj', 'down_proj']}
 
 
 def weights(model, generator):
-    """Linears N(0, 0.2), biases N(0, 0.2), norms N(as initialized, 0.2), embeddings N(0, 0.4), or 0.2 if tied."""
-    tied = model.config.tie_word_embeddings
+    """Linears N(0, 0.2), biases N(0, 0.2), norms N(as initialized, 0.2), embeddings N(0, 0.4), 0.2 if tied, Gemma's 0.1."""
+    # Larger tied embeddings make each token predict itself.
+    tied, gemma = model.config.tie_word_embeddings, 'gemma' in model.config.model_type
+    embeddings = 0.1 if gemma else 0.2 if tied else 0.4
 
     def drawn(name, parameter):
-        std = 0.4 if 'embed_tokens' in name and not tied else 0.2
+        std = embeddings if 'embed_tokens' in name else 0.2
         mean = parameter.detach() if parameter.dim() == 1 and name.endswith('norm.weight') else 0
         return mean + std * torch.randn(parameter.shape, generator=generator)
 
