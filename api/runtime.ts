@@ -11,7 +11,7 @@ import { InvalidInput, NotFound, Unauthorized } from './problem.ts'
 import { holdActiveAttempt, renew } from './runs/attempt.ts'
 import { parseBatch } from './runs/batch.ts'
 import { ingest } from './runs/ingest.ts'
-import { adapterOf, buildJob } from './runs/job.ts'
+import { namedAdapter, buildJob } from './runs/job.ts'
 
 export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifacts }): Hono {
   const { config, db, artifacts } = ctx
@@ -46,8 +46,8 @@ export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifac
       const run = await holdActiveAttempt(tx, bearer(c.req.raw))
       const [row] = await tx.select().from(table).where(eq(table.id, id.data))
       const adapter =
-        row?.kind === 'ADAPTER' && row.runId !== run.id ? await adapterOf(tx, run) : null
-      // Of its own run, or the adapter that it scores; of others it does not learn that they exist.
+        row?.kind === 'ADAPTER' && row.runId !== run.id ? await namedAdapter(tx, run) : null
+      // Of its own run, or the adapter that it scores or starts from; of others it does not learn that they exist.
       if (row === undefined || (row.runId !== run.id && row.runId !== adapter?.runId))
         throw new NotFound(`no artifact ${id.data}`)
       return row

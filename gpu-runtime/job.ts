@@ -1,5 +1,5 @@
 /** A job from its beginning to its last event: train if it says so, score what is still to be scored. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
@@ -135,6 +135,7 @@ async function trainAdapter(
     const sizes = sizesOf(lora(checkpoint.config, spec.lora).trainables)
     resume = await loadState(path, sizes, spec.recipe)
   }
+  const start = resume === null && spec.adapter !== null ? await startOf(job, spec, bench) : null
   started(report, engine, resume?.step ?? null)
   const { path, sha256 } = spec.dataset
   await expectPinned(path, sha256)
@@ -149,7 +150,7 @@ async function trainAdapter(
       check: (row) => inFile(path, () => tokenized.check(row)),
     }
     let stopped = resume?.step ?? 0
-    for await (const event of train({ spec, checkpoint, pairs, engine, resume, signal })) {
+    for await (const event of train({ spec, checkpoint, pairs, engine, start, resume, signal })) {
       switch (event.type) {
         case 'dataset': {
           const { type: _, ...body } = event
@@ -203,6 +204,28 @@ async function trainAdapter(
   } finally {
     await rows.close()
   }
+}
+
+/** What training goes on from. The api has checked all this; files may have changed since. */
+async function startOf(
+  { start }: Job,
+  spec: TrainSpec,
+  bench: Bench,
+): Promise<Float32Array<ArrayBuffer>> {
+  const scratch = join(bench.scratch, 'start')
+  await mkdir(scratch)
+  const weights = start.find(({ name }) => name === 'adapter_model.safetensors')
+  const { id, sha256 } = spec.adapter!
+  if (weights?.sha256 !== sha256)
+    throw new FormatError(
+      `adapter ${id}: expected weights of sha256 ${sha256}, got ${weights?.sha256 ?? 'none'}`,
+    )
+  const found = await fetchAdapter(start, { ...bench, scratch })
+  const of = ({ r, alpha, rslora, targetModules }: LoraSpec) =>
+    JSON.stringify({ r, alpha, rslora, targetModules: targetModules.toSorted() })
+  if (of(found.spec) !== of(spec.lora))
+    throw new FormatError(`adapter ${id}: expected ${of(spec.lora)}, got ${of(found.spec)}`)
+  return found.flat
 }
 
 /** The checkpoint that a new adapter is trained on: the base's, with room for the tokens that ChatML adds. */

@@ -46,6 +46,8 @@ export const Job = z.object({
   checkpoint: ArtifactRef.nullable(),
   /** The adapter's files: of the run to evaluate, or of an earlier attempt of this run whose training had ended. */
   adapter: z.array(ArtifactRef),
+  /** The files of the adapter that training starts from. */
+  start: z.array(ArtifactRef).default([]),
   /** What is still to be scored: what the api already has is left out. */
   evaluations: z.array(EvaluationOrder),
   leaseSeconds: z.number(),

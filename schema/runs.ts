@@ -37,7 +37,7 @@ export const runs = table(
       .notNull()
       .references(() => baseModels.id),
     datasetId: uuid().references(() => datasets.id),
-    /** The adapter that an EVALUATE run scores. */
+    /** The adapter that an EVALUATE run scores, or that a TRAIN run starts from. */
     adapterId: uuid().references((): AnyPgColumn => adapters.id),
     retryOf: uuid().references((): AnyPgColumn => runs.id),
     idempotencyKey: text().notNull(),

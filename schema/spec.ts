@@ -202,9 +202,13 @@ export const Engine = z.object({
   threads: count.max(256).nullable().default(null),
 })
 
+const AdapterRef = z.object({ id: z.uuid(), sha256 })
+
 export const TrainSpec = z.object({
   kind: z.literal('TRAIN'),
   model: ModelRef,
+  /** Training goes on from this adapter, with an optimizer and a schedule of its own; null: from the base model. */
+  adapter: AdapterRef.nullable().default(null),
   quantization: Quantization.default('NONE'),
   dataset: DatasetRef,
   recipe: Recipe,
@@ -219,7 +223,7 @@ export const EvaluateSpec = z.object({
   model: ModelRef,
   quantization: Quantization.default('NONE'),
   /** Absent: the base model itself is scored. */
-  adapter: z.object({ id: z.uuid(), sha256 }).nullable(),
+  adapter: AdapterRef.nullable(),
   engine: Engine,
   evaluate: z.array(TaskRef).min(1),
 })

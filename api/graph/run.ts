@@ -111,7 +111,8 @@ export const RunType = builder.drizzleNode('runs', {
     }),
     evaluated: t.relation('evaluated', {
       nullable: true,
-      description: 'The adapter that an evaluation scores; null for the base model itself.',
+      description:
+        'The adapter that an evaluation scores, or that a training starts from; null for the base model itself.',
     }),
     comparison: t.relation('comparison', {
       nullable: true,

@@ -1,7 +1,8 @@
 /** trainAdapter: the main job in one call. */
-import { Conflict, InvalidInput, LimitExceeded } from '../problem.ts'
+import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { createTraining } from '../runs/create.ts'
 import { builder } from './builder.ts'
+import { rowId } from './id.ts'
 import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.ts'
 import { RunType } from './run.ts'
 import { EvaluateTaskInput } from './task.ts'
@@ -56,6 +57,10 @@ const TrainAdapterInput = builder.inputType('TrainAdapterInput', {
         'What people will call the run and its adapter. Default: made of model and dataset.',
     }),
     model: t.field({ type: ModelInput, required: true, description: 'What is trained.' }),
+    adapterId: t.id({
+      description:
+        "An adapter to go on from, with an optimizer and a schedule of its own; rank, alpha and linears are the adapter's. Default: a start at the base model.",
+    }),
     dataset: t.field({ type: DatasetInput, required: true, description: 'What it is trained on.' }),
     quantization: t.field({
       type: QuantizationType,
@@ -86,11 +91,12 @@ builder.mutationField('trainAdapter', (t) =>
       input: t.arg({ type: TrainAdapterInput, required: true, description: 'What to train.' }),
     },
     errors: {
-      types: [InvalidInput, Conflict, LimitExceeded],
+      types: [InvalidInput, NotFound, Conflict, LimitExceeded],
       union: { name: 'TrainAdapterResult', description: 'What trainAdapter answers.' },
     },
-    resolve: async (query, _root, { input }, ctx) => {
-      const { id } = await createTraining(ctx, ctx.caller, input)
+    resolve: async (query, _root, { input: { adapterId, ...input } }, ctx) => {
+      const adapter = adapterId == null ? {} : { adapterId: rowId('Adapter', adapterId) }
+      const { id } = await createTraining(ctx, ctx.caller, { ...input, ...adapter })
       return (await ctx.db.query.runs.findFirst(query({ where: { id } })))!
     },
   }),

@@ -2,7 +2,14 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { and, count, eq } from 'drizzle-orm'
-import type { EvaluateSpec, Quantization, RunSpec, TaskRef, TrainSpec } from '#schema/spec.ts'
+import type {
+  EvaluateSpec,
+  LoraSpec,
+  Quantization,
+  RunSpec,
+  TaskRef,
+  TrainSpec,
+} from '#schema/spec.ts'
 import { baseModels, datasets, runs } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
 import { queueTopic, ring } from '../bell.ts'
@@ -34,18 +41,22 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
   const { config } = ctx
+  const parent = parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
+  const lora = parent === null ? parsed.lora : continued(parent, input.lora ?? {}, parsed.lora)
   const [model, dataset, evaluate] = await together([
     pinModel(config, parsed.model.path, ['model', 'path']),
     pinFile(config, parsed.dataset.path, ['dataset', 'path']),
     pinTasks(config, parsed.evaluate?.tasks ?? [], parsed.quantization, ['evaluate', 'tasks']),
   ])
+  if (parent !== null) expectBase(parent, model, ['model', 'path'])
   const spec: TrainSpec = {
     kind: 'TRAIN',
     model: { path: model.path, revision: model.revision },
+    adapter: parent === null ? null : { id: parent.id, sha256: parent.sha256 },
     quantization: parsed.quantization,
     dataset: { ...parsed.dataset, path: dataset.path, sha256: dataset.sha256 },
     recipe: parsed.recipe,
-    lora: parsed.lora,
+    lora,
     engine: parsed.engine,
     evaluate,
   }
@@ -56,6 +67,7 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
       name: parsed.name ?? `${model.name} on ${dataset.name}`,
       baseModelId: await keepModel(tx, model),
       datasetId: await keepDataset(tx, dataset),
+      adapterId: parent?.id ?? null,
       priority: parsed.priority,
       maxAttempts: parsed.maxAttempts ?? config.maxAttempts,
     }),
@@ -79,10 +91,7 @@ export async function createEvaluation(
     pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
     pinTasks(ctx.config, parsed.tasks, parsed.quantization, ['tasks']),
   ])
-  if (adapter !== null && model.revision !== adapter.baseModel.revision) {
-    const message = `expected the adapter's base model ${adapter.baseModel.revision}, got ${model.revision} at ${model.path}`
-    throw new InvalidInput([{ path: at, message }])
-  }
+  if (adapter !== null) expectBase(adapter, model, at)
   const spec: EvaluateSpec = {
     kind: 'EVALUATE',
     model: { path: model.path, revision: model.revision },
@@ -237,10 +246,43 @@ async function keepDataset(tx: Db, { path, name, sha256, bytes }: PinnedFile): P
   return row!.id
 }
 
+type FoundAdapter = Awaited<ReturnType<typeof findAdapter>>
+
 async function findAdapter(db: Db, id: string) {
-  const adapter = await db.query.adapters.findFirst({ where: { id }, with: { baseModel: true } })
+  const adapter = await db.query.adapters.findFirst({
+    where: { id },
+    with: { baseModel: true, run: true },
+  })
   if (adapter === undefined) throw new NotFound(`no adapter ${id}`)
-  return { ...adapter, baseModel: adapter.baseModel! }
+  return { ...adapter, baseModel: adapter.baseModel!, run: adapter.run! }
+}
+
+function expectBase({ baseModel }: FoundAdapter, model: PinnedModel, path: string[]): void {
+  if (model.revision === baseModel.revision) return
+  const message = `expected the adapter's base model ${baseModel.revision}, got ${model.revision} at ${model.path}`
+  throw new InvalidInput([{ path, message }])
+}
+
+/**
+ * The LoRA of a training that goes on from an adapter: the adapter's own, but for dropout, which leaves no trace in it. InvalidInput
+ * where something else was asked for.
+ */
+function continued(
+  { id, run: { spec } }: FoundAdapter,
+  asked: NonNullable<TrainInput['lora']>,
+  { dropout, ...wanted }: LoraSpec,
+): LoraSpec {
+  if (spec.kind !== 'TRAIN') throw new Error(`internal: adapter ${id} was not trained`)
+  const said = (value: unknown) => JSON.stringify(Array.isArray(value) ? value.toSorted() : value)
+  const names = Object.keys(wanted) as (keyof typeof wanted)[]
+  const issues = names
+    .filter((name) => asked[name] != null && said(wanted[name]) !== said(spec.lora[name]))
+    .map((name) => ({
+      path: ['lora', name],
+      message: `expected ${said(spec.lora[name])}, which adapter ${id} has, or nothing; got ${said(wanted[name])}`,
+    }))
+  if (issues.length > 0) throw new InvalidInput(issues)
+  return { ...spec.lora, dropout }
 }
 
 /** All of them, or one InvalidInput with the issues of all. */

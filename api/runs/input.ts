@@ -40,6 +40,8 @@ const TrainSchema = z
   .strictObject({
     ...common,
     model: ModelInput,
+    /** Training starts from it. */
+    adapterId: z.guid({ error: 'expected an adapter id' }).optional(),
     dataset: DatasetRef.omit({ sha256: true }).strict(),
     recipe: Recipe.strict().prefault({}),
     lora: LoraSpec.strict().prefault({}),

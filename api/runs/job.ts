@@ -19,12 +19,19 @@ export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
 
 /** The adapter row that a run's ADAPTER orders score: made by this run, or named by its spec. */
 export async function adapterOf(db: Db, run: Run): Promise<typeof adapters.$inferSelect | null> {
-  const mine =
-    run.spec.kind === 'TRAIN'
-      ? eq(adapters.runId, run.id)
-      : eq(adapters.id, run.adapterId ?? run.id)
-  const [adapter] = await db.select().from(adapters).where(mine)
-  return adapter ?? null
+  if (run.spec.kind !== 'TRAIN') return namedAdapter(db, run)
+  const [made] = await db.select().from(adapters).where(eq(adapters.runId, run.id))
+  return made ?? null
+}
+
+/** The adapter that a run's spec names: an evaluation scores it, a training starts from it. */
+export async function namedAdapter(
+  db: Db,
+  { adapterId }: Run,
+): Promise<typeof adapters.$inferSelect | null> {
+  if (adapterId === null) return null
+  const [named] = await db.select().from(adapters).where(eq(adapters.id, adapterId))
+  return named ?? null
 }
 
 /** Orders that neither this run nor, under the same settings, another one has finished. */
@@ -73,6 +80,7 @@ export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): P
     spec,
     checkpoint: adapter === null ? await newestCheckpoint(db, run.id) : null,
     adapter: adapter === null ? [] : await adapterFiles(db, adapter.runId),
+    start: adapter === null ? await startFiles(db, run) : [],
     evaluations: await openOrders(db, run),
     leaseSeconds: config.leaseSeconds,
   }
@@ -96,6 +104,12 @@ async function newestCheckpoint(db: Db, runId: string): Promise<ArtifactRef | nu
     if (row !== undefined) return toRef(row)
   }
   return null
+}
+
+/** Files of the adapter that a training starts from. */
+async function startFiles(db: Db, run: Run): Promise<ArtifactRef[]> {
+  const parent = run.spec.kind === 'TRAIN' ? await namedAdapter(db, run) : null
+  return parent === null ? [] : adapterFiles(db, parent.runId)
 }
 
 async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {

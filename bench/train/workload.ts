@@ -30,6 +30,7 @@ export const trainSpec = ({
 }: Setting): TrainSpec => ({
   kind: 'TRAIN',
   model: { path: model, revision: '0'.repeat(64) },
+  adapter: null,
   quantization,
   dataset: { path: dataset, sha256: '0'.repeat(64), shuffle: true, limit: null, testSize: 0 },
   recipe: Recipe.parse({ maxSteps, evalEvery: 0, checkpointEvery: 0 }),

@@ -65,6 +65,8 @@ export type Training = {
   readonly checkpoint: Checkpoint
   readonly pairs: PairSource
   readonly engine: Engine
+  /** The adapter to go on from, flat; it moves to the engine. Absent: a new one. */
+  readonly start?: Float32Array<ArrayBuffer> | null
   /** Where an earlier attempt stopped. */
   readonly resume: TrainingState | null
   readonly signal: AbortSignal
@@ -85,6 +87,7 @@ export async function* train({
   checkpoint,
   pairs,
   engine,
+  start = null,
   resume,
   signal,
 }: Training): AsyncGenerator<TrainEvent> {
@@ -146,7 +149,7 @@ export async function* train({
   try {
     await engine.write(
       'trainables',
-      resume?.trainables ?? (await initialAdapter(checkpoint, lora, recipe.seed)),
+      resume?.trainables ?? start ?? (await initialAdapter(checkpoint, lora, recipe.seed)),
     )
     await engine.write('gradient', new Float32Array(graph.parameters))
     const sizes = sizesOf(program.trainables)

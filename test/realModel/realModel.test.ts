@@ -191,6 +191,7 @@ test(
     const spec: TrainSpec = {
       kind: 'TRAIN',
       model: { path: directory, revision: golden.weights_sha256 },
+      adapter: null,
       quantization: 'NONE',
       dataset: { path: '', sha256: '', shuffle: false, limit: null, testSize: 0 },
       recipe: Recipe.parse({

@@ -45,6 +45,7 @@ test('the best evaluation and the end are those of transformers', () => {
 const specOf = (changes: Record<string, unknown>, testSize = 2): TrainSpec => ({
   kind: 'TRAIN',
   model: { path: '', revision: '' },
+  adapter: null,
   quantization: 'NONE',
   dataset: { path: '', sha256: '', shuffle: false, limit: null, testSize },
   recipe: Recipe.parse({

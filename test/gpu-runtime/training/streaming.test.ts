@@ -36,6 +36,7 @@ const source = (asked: (row: number) => void, bad = -1): PairSource => ({
 const spec = (maxSteps: number): TrainSpec => ({
   kind: 'TRAIN',
   model: { path: '', revision: '' },
+  adapter: null,
   quantization: 'NONE',
   dataset: { path: '', sha256: '', shuffle: false, limit: null, testSize: 0 },
   recipe: Recipe.parse({

@@ -42,6 +42,7 @@ function specOf(golden: Golden, changes: Partial<Recipe> = {}): TrainSpec {
   return {
     kind: 'TRAIN',
     model: { path: '', revision: '' },
+    adapter: null,
     quantization: 'NONE',
     dataset: { path: '', sha256: '', shuffle: false, limit: null, testSize: 0 },
     recipe: RecipeSchema.parse({
