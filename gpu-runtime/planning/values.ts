@@ -135,6 +135,12 @@ const rules: Readonly<Record<string, Rule>> = {
   Split: ([x, sizes], node) =>
     known(sizes, node).map((length) => replaced(x!, integer(node, 'axis', 0), length)),
   Gather: ([x, index]) => [{ type: x!.type, dims: [...index!.dims, ...x!.dims.slice(1)] }],
+  GatherElements: ([x, index]) => [{ type: x!.type, dims: index!.dims }],
+  Transpose: ([x], node) => {
+    const perm = attribute(node, 'perm')
+    const to = perm?.type === 7 ? perm.ints : x!.dims.map((_, i) => x!.dims.length - 1 - i)
+    return [{ type: x!.type, dims: to.map((i) => x!.dims[i]!) }]
+  },
   Slice: ([x, starts, ends, axes], node) => {
     const [from, to, at] = [starts, ends, axes].map((operand) => known(operand, node))
     return [
