@@ -84,6 +84,7 @@ export async function openGenerator(
   const program = (candidates: number): Emitted =>
     generationGraph(checkpoint, tuned, candidates, slots, engine.compute)
 
+  const weights = engine.device === 'cpu' ? 'PACKED' : 'MAPPED'
   // One session at a time: a card would hold the weights once for each.
   let open: { readonly candidates: number; readonly session: Session } | null = null
   const release = async () => {
@@ -93,7 +94,7 @@ export async function openGenerator(
   const sessionFor = async (candidates: number): Promise<Session> => {
     if (open?.candidates !== candidates) {
       await release()
-      open = { candidates, session: await engine.open(program(candidates)) }
+      open = { candidates, session: await engine.open(program(candidates), engine.device, weights) }
     }
     return open.session
   }

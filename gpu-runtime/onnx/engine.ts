@@ -86,12 +86,20 @@ export class Engine {
     })
   }
 
-  /** Loads a graph and maps its weights; rejects when onnxruntime refuses the model. `device` is the engine's own, or the CPU. */
-  async open(emitted: Emitted, device: Device = this.device): Promise<Session> {
+  /**
+   * Loads a graph; rejects when onnxruntime refuses the model. `device` is the engine's own, or the CPU. Weights are mapped, or on
+   * a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them.
+   */
+  async open(
+    emitted: Emitted,
+    device: Device = this.device,
+    weights: 'MAPPED' | 'PACKED' = 'MAPPED',
+  ): Promise<Session> {
     const session = ++this.#sessions
     const { threads } = this
     const profile = this.#profile && `${this.#profile}-${session}`
-    await this.#call({ type: 'open', session, model: emitted.model, threads, device, profile })
+    const { model } = emitted
+    await this.#call({ type: 'open', session, model, threads, device, weights, profile })
     return {
       run: (feeds, options = {}) =>
         this.#call({

@@ -32,6 +32,7 @@ export type Request =
       readonly model: Uint8Array
       readonly threads: number
       readonly device: 'cpu' | 'cuda'
+      readonly weights: 'MAPPED' | 'PACKED'
       /** Beginning of the file that gets each node's times; null for none. */
       readonly profile: string | null
     }
@@ -89,7 +90,7 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
         await ort.InferenceSession.create(request.model, {
           executionProviders: [request.device],
           // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
-          graphOptimizationLevel: 'disabled',
+          graphOptimizationLevel: request.weights === 'PACKED' ? 'basic' : 'disabled',
           enableMemPattern: false,
           enableCpuMemArena: true,
           executionMode: 'sequential',
@@ -102,7 +103,7 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           }),
           extra: {
             session: {
-              disable_prepacking: '1',
+              disable_prepacking: request.weights === 'PACKED' ? '0' : '1',
               // On a card, a node without a CUDA kernel would run on the host, at the price of copies each way.
               ...(request.device === 'cuda' ? { disable_cpu_ep_fallback: '1' } : {}),
               // Spinning gains nothing on a quiet machine, and on a shared one its threads are in their own way.
