@@ -103,8 +103,8 @@ export async function openGenerator(
     async *generate(prompts, options) {
       check(config, prompts, options)
       const { temperature, topK = 0 } = options
-      const candidates =
-        temperature === 0 ? 1 : topK === 0 ? config.vocabulary : Math.min(topK, config.vocabulary)
+      const tokens = config.vocabulary + (adapter ? config.addedTokens : 0)
+      const candidates = temperature === 0 ? 1 : topK === 0 ? tokens : Math.min(topK, tokens)
       const vectors = `${name}: call ${++calls}`
       const session = await sessionFor(candidates)
       try {
@@ -125,16 +125,20 @@ export async function openGenerator(
 }
 
 function check(
-  { maxPositions, vocabulary }: DecoderConfig,
+  { maxPositions, vocabulary, addedTokens }: DecoderConfig,
   prompts: readonly (readonly number[])[],
   { maxTokens, temperature, topP = 1, topK = 0 }: GenerateOptions,
 ): void {
   prompts.forEach((prompt, i) => {
     if (prompt.length === 0)
       throw new FormatError(`prompt ${i}: empty, expected at least one token`)
-    const wrong = prompt.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary))
+    const wrong = prompt.find(
+      (id) => !(Number.isInteger(id) && id >= 0 && id < vocabulary + addedTokens),
+    )
     if (wrong !== undefined)
-      throw new FormatError(`prompt ${i}: token ${wrong}, expected 0 to ${vocabulary - 1}`)
+      throw new FormatError(
+        `prompt ${i}: token ${wrong}, expected 0 to ${vocabulary + addedTokens - 1}`,
+      )
     if (prompt.length + maxTokens > maxPositions)
       throw new FormatError(
         `prompt ${i}: ${prompt.length} tokens and ${maxTokens} new ones, the model has ${maxPositions} positions`,
@@ -203,10 +207,13 @@ function generationGraph(
   const {
     hidden,
     head,
+    addedHead,
     logitCap,
     handed: made,
   } = decoder(config, oneTokenEach(config, slots), parts)
-  const logits = softCap(cast(matmul(hidden, head, { transB: true }), 'float32'), logitCap)
+  const known = cast(matmul(hidden, head, { transB: true }), 'float32')
+  const added = addedHead && matmul(cast(hidden, 'float32'), addedHead, { transB: true })
+  const logits = softCap(added ? concat([known, added], 1) : known, logitCap)
   const next =
     candidates === 1
       ? largest(logits)

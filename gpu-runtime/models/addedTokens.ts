@@ -7,7 +7,21 @@
  *   x = E[ids] · (1 − Σ columns) + columns · E⁺        log Σ exp z = logaddexp(log Σ exp hEᵀ, h·E⁺₁, h·E⁺₂)
  */
 import type { Dim } from '../tensor/dim.ts'
-import { add, cast, input, matmul, mul, softplus, split, sub, sum } from '../tensor/ops.ts'
+import {
+  add,
+  cast,
+  constant,
+  input,
+  lessOrEqual,
+  matmul,
+  mul,
+  reshape,
+  softplus,
+  split,
+  sub,
+  sum,
+  where,
+} from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -66,14 +80,37 @@ export function tokenFeeds(
   }
 }
 
-/** The input that `tokenFeeds` feeds beside `name`: [count, k], for k added rows. */
-const columnsOf = (name: string, count: Dim, rows: Tensor): Tensor =>
-  input(`${name}Added`, [count, rows.shape[0]!])
+/** Ids in a graph [n], those of added tokens replaced by 0, and what says of each which added token it is: [n, k]. */
+export type Tokens = { readonly ids: Tensor; readonly added: Tensor | null }
 
-/** Values [n, D] of known tokens, with those of added ones [k, D] in their places. */
-export function replaced(known: Tensor, name: string, rows: Tensor | null): Tensor {
-  if (rows === null) return known
-  const columns = columnsOf(name, known.shape[0]!, rows)
+/** The inputs that `tokenFeeds` feeds as `name`. */
+export const fedTokens = (
+  { addedTokens }: Pick<Sizes, 'addedTokens'>,
+  name: string,
+  count: Dim,
+): Tokens => ({
+  ids: input(name, [count], 'int64'),
+  added: addedTokens === 0 ? null : input(`${name}Added`, [count, addedTokens]),
+})
+
+/** The same of ids that the graph has made itself: int64 [n]. */
+export function madeTokens({ vocabulary, addedTokens }: Sizes, made: Tensor): Tokens {
+  if (addedTokens === 0) return { ids: made, added: null }
+  const column = reshape(made, [made.shape[0]!, 1])
+  const own = constant(
+    Array.from({ length: addedTokens }, (_, i) => vocabulary + i),
+    [1, addedTokens],
+    'int64',
+  )
+  return {
+    ids: where(lessOrEqual(made, vocabulary - 1), made, 0),
+    added: where(lessOrEqual(column, own), where(lessOrEqual(own, column), 1, 0), 0),
+  }
+}
+
+/** Values [n, D] of known tokens, with those of added ones [k, D] where columns [n, k] (see `Tokens`) say so. */
+export function replaced(known: Tensor, columns: Tensor | null, rows: Tensor | null): Tensor {
+  if (columns === null || rows === null) return known
   const to = known.dtype as 'float32' | 'compute'
   const kept = cast(sub(1, sum(columns, [1])), to)
   return add(mul(known, kept), matmul(cast(columns, to), cast(rows, to)))

@@ -17,6 +17,7 @@ import {
   where,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
+import type { Tokens } from './addedTokens.ts'
 import type { Forest, Level } from './forest.ts'
 
 export type Attention = {
@@ -45,10 +46,8 @@ export type Sight = {
   ): readonly [Tensor, ...Tensor[]]
 }
 
-/** What a decoder runs on. */
-export type Stream = {
-  /** Tokens [N]. */
-  readonly ids: Tensor
+/** What a decoder runs on: N tokens. */
+export type Stream = Tokens & {
   /** Tables [N, width/2] of each rotary embedding of the configuration. */
   readonly ropes: readonly { readonly cos: Tensor; readonly sin: Tensor }[]
   readonly sight: Sight

@@ -23,6 +23,7 @@ import {
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { causalMask, type Stream } from './attention.ts'
+import { madeTokens } from './addedTokens.ts'
 import type { DecoderConfig } from './config.ts'
 import type { Forest } from './forest.ts'
 
@@ -64,12 +65,13 @@ export const kinds = ['keys', 'values'] as const
  * (positions), `slot` [1, 1, M, 1] (0 where this token's key goes, else 1), and of each layer `cached` [G, kvHeads, S, D] and `fresh`
  * [G, kvHeads, M, D], M being `slots`. Layers hand on the fresh keys and values with the new ones in them.
  */
-export function oneTokenEach({ kvHeads, ropes }: DecoderConfig, slots: number): Stream {
+export function oneTokenEach(config: DecoderConfig, slots: number): Stream {
+  const { kvHeads, ropes } = config
   const at = input('at', ['G', 1, 1, 1])
   const keyAt = input('keyAt', ['G', 1, 1, addDims(slots, 'S')])
   const here = lessOrEqual(input('slot', [1, 1, slots, 1]), 0)
   return {
-    ids: input('token', ['G'], 'int64'),
+    ...madeTokens(config, input('token', ['G'], 'int64')),
     ropes: ropes.map(({ width }, i) => ({
       cos: cast(input(`stepCos${i}`, ['G', width / 2]), 'compute'),
       sin: cast(input(`stepSin${i}`, ['G', width / 2]), 'compute'),

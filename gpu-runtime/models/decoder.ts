@@ -68,7 +68,7 @@ export function decoder(config: DecoderConfig, stream: Stream, parts: Parts): Fo
     config
   const embedding = parts.parameter('model.embed_tokens.weight', [vocabulary, hidden])
   const { added } = parts
-  const tokens = replaced(rows(embedding, stream.ids), 'ids', added?.embedding ?? null)
+  const tokens = replaced(rows(embedding, stream.ids), stream.added, added?.embedding ?? null)
   let x = scaled(tokens, embeddingScale) // [N, hidden]
   const masks = new Map(windows.map((window) => [window, stream.sight.masks(window)]))
   const handed: (readonly Tensor[])[] = []

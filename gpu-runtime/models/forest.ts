@@ -15,7 +15,7 @@ import { addDims, mulDims, type Shape } from '../tensor/dim.ts'
 import { cast, input } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
-import { tokenFeeds } from './addedTokens.ts'
+import { fedTokens, tokenFeeds } from './addedTokens.ts'
 import { overForest, type Stream } from './attention.ts'
 import type { DecoderConfig } from './config.ts'
 import { ropeTables } from './rope.ts'
@@ -98,7 +98,7 @@ export function stream(config: DecoderConfig, depth: number, blocks = 1): Stream
     keyInverse: input('keyInverse', [mulDims('N', kvHeads)], 'int64'),
   }
   return {
-    ids: input('ids', ['N'], 'int64'),
+    ...fedTokens(config, 'ids', 'N'),
     ropes: config.ropes.map(({ width }, i) => ({
       cos: cast(input(`cos${i}`, ['N', width / 2]), 'compute'),
       sin: cast(input(`sin${i}`, ['N', width / 2]), 'compute'),

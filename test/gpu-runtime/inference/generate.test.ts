@@ -8,7 +8,7 @@ import {
   type GenerateOptions,
   type Generator,
 } from '#gpu-runtime/inference/generate.ts'
-import { key, sites } from '#gpu-runtime/lora/lora.ts'
+import { key, lora, sites } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint, type Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { decoder, frozen } from '#gpu-runtime/models/decoder.ts'
 import { layout, stream } from '#gpu-runtime/models/forest.ts'
@@ -17,7 +17,7 @@ import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { stream as random } from '#gpu-runtime/random.ts'
 import { floats } from '#gpu-runtime/tensor/feed.ts'
 import { interpret, value } from '#gpu-runtime/tensor/interpret.ts'
-import { draw, input, largest, matmul, cast } from '#gpu-runtime/tensor/ops.ts'
+import { cast, concat, draw, input, largest, matmul } from '#gpu-runtime/tensor/ops.ts'
 import {
   absent,
   familyCases,
@@ -27,6 +27,7 @@ import {
   readTensors,
   type CaseName,
 } from '../golden.ts'
+import { made } from '../lora/added.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
@@ -94,6 +95,42 @@ for (const [name, { prompts, base, adapter }] of Object.entries(golden) as [Case
       assert.deepEqual(await all(generator, prompts, { maxTokens: 40 }), expected)
       await generator.release()
     }
+  })
+
+for (const name of ['untied', 'tied'] as const)
+  test(`${name}: added tokens are read and generated as the training graph predicts them`, async () => {
+    const { checkpoint, spec, flat, ids } = await made(name)
+    const { config, weight } = checkpoint
+    // The head's rows of added tokens are the last; larger, they are often the most probable.
+    const rowsAt = flat.length - config.addedTokens * config.hidden
+    for (let i = rowsAt; i < flat.length; i++) flat[i]! *= 8
+    const { parts, trainables } = lora(config, spec)
+    const { hidden, head, addedHead } = decoder(config, stream(config, 1), parts)
+    const logits = concat(
+      [head, addedHead!].map((matrix) =>
+        matmul(cast(hidden, 'float32'), cast(matrix, 'float32'), { transB: true }),
+      ),
+      1,
+    )
+    const session = await engine.open(emit({ outputs: { logits }, trainables }, weight))
+    await engine.write('added', flat.slice())
+    const generator = await openGenerator(engine, checkpoint, { spec, flat }, 8)
+    const prompts = [ids, ids.slice(0, 3), ids.slice(4, 12)]
+    const generated = await all(generator, prompts, { maxTokens: 30 })
+    assert.ok(generated.flat().some((id) => id >= config.vocabulary))
+    const width = config.vocabulary + config.addedTokens
+    for (const [i, prompt] of prompts.entries()) {
+      const whole = [...prompt, ...generated[i]!]
+      const { feeds } = layout(config, [{ ids: whole }], 1, 0)
+      const { data } = (await session.run(feeds, { resident: { trainables: 'added' } })).logits!
+      generated[i]!.forEach((id, t) => {
+        const at = (prompt.length - 1 + t) * width
+        const row = data.subarray(at, at + width)
+        assert.ok(row[id]! > Math.max(...row) - 1e-4, `prompt ${i}, token ${t}: ${id}`)
+      })
+    }
+    await session.release()
+    await generator.release()
   })
 
 const [once, dog, lily] = [
