@@ -32,9 +32,25 @@ function mulHigh(a: number, b: number): number {
 }
 
 /** One block of Philox4x32-10: a 128-bit counter and a 64-bit key to four unsigned 32-bit words. */
-export function philox(counter: Words, key: readonly [number, number]): Words {
-  let [c0, c1, c2, c3] = counter
-  let [k0, k1] = key
+export function philox(
+  [c0, c1, c2, c3]: Words,
+  key: readonly [number, number],
+): [number, number, number, number] {
+  const words = new Uint32Array(4)
+  philoxInto(words, c0, c1, c2, c3, key[0], key[1])
+  return [words[0]!, words[1]!, words[2]!, words[3]!]
+}
+
+/** The same without garbage: an adapter's start is a million blocks. */
+function philoxInto(
+  words: Uint32Array,
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  k0: number,
+  k1: number,
+): void {
   for (let round = 0; round < 10; round++) {
     const high0 = mulHigh(0xd2511f53, c0)
     const low0 = Math.imul(0xd2511f53, c0) >>> 0
@@ -47,7 +63,10 @@ export function philox(counter: Words, key: readonly [number, number]): Words {
     k0 = (k0 + 0x9e3779b9) >>> 0
     k1 = (k1 + 0xbb67ae85) >>> 0
   }
-  return [c0, c1, c2, c3]
+  words[0] = c0
+  words[1] = c1
+  words[2] = c2
+  words[3] = c3
 }
 
 /** Each kind of number has its own counters, so `uniform(0)` and `normal(0)` are independent. */
@@ -65,10 +84,10 @@ export function stream(seed: number, path: string): Random {
 
   let lastBlock = -1
   let lastKind = -1
-  let words: Words = [0, 0, 0, 0]
-  const block = (kind: number, index: number): Words => {
+  const words = new Uint32Array(4)
+  const block = (kind: number, index: number): Uint32Array => {
     if (index !== lastBlock || kind !== lastKind) {
-      words = philox([index >>> 0, Math.floor(index / 2 ** 32), kind, 0], key)
+      philoxInto(words, index >>> 0, Math.floor(index / 2 ** 32), kind, 0, key[0], key[1])
       lastBlock = index
       lastKind = kind
     }
@@ -77,8 +96,8 @@ export function stream(seed: number, path: string): Random {
   /** Two words of a block hold one number of 53 bits. */
   const fraction = (kind: number, counter: number): number => {
     const w = block(kind, Math.floor(counter / 2))
-    const [high, low] = counter % 2 === 0 ? [w[0], w[1]] : [w[2], w[3]]
-    return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 53
+    const at = (counter % 2) * 2
+    return ((w[at]! >>> 5) * 2 ** 26 + (w[at + 1]! >>> 6)) / 2 ** 53
   }
 
   return {
@@ -86,7 +105,8 @@ export function stream(seed: number, path: string): Random {
     uniform: (counter) => fraction(kinds.uniform, counter),
     normal(counter) {
       const w = block(kinds.normal, Math.floor(counter / 4))
-      const [a, b] = counter % 4 < 2 ? [w[0], w[1]] : [w[2], w[3]]
+      const at = counter % 4 < 2 ? 0 : 2
+      const [a, b] = [w[at]!, w[at + 1]!]
       const radius = Math.sqrt(-2 * Math.log((a + 1) / 2 ** 32)) // (a + 1) / 2^32 is in (0, 1]
       const angle = 2 * Math.PI * (b / 2 ** 32)
       return radius * (counter % 2 === 0 ? Math.cos(angle) : Math.sin(angle))

@@ -84,6 +84,15 @@ function moduleNames(config: DecoderConfig, spec: LoraSpec): string[] {
   return [...new Set(names)]
 }
 
+/** Of options that give single linears a rank or a scale of their own. */
+const none = z
+  .record(z.string(), z.unknown())
+  .refine((pattern) => Object.keys(pattern).length === 0, {
+    error: 'expected none: all linears have one rank and one alpha here',
+  })
+  .nullable()
+  .default(null)
+
 const Config = z.looseObject({
   peft_type: z.literal('LORA'),
   r: z.number().int().positive(),
@@ -96,6 +105,10 @@ const Config = z.looseObject({
   bias: z.literal('none').default('none'),
   use_rslora: z.boolean().default(false),
   use_dora: z.literal(false).default(false),
+  use_qalora: z.literal(false).default(false),
+  alpha_pattern: none,
+  rank_pattern: none,
+  layer_replication: z.null().default(null),
   fan_in_fan_out: z.literal(false).default(false),
   modules_to_save: z
     .array(z.enum(savedMatrices.map((m) => m.module)))

@@ -34,17 +34,24 @@ export class Survey {
   /** What was cut; null while pairs are still being counted. */
   cuts: Cuts | null = null
   readonly #stop = new AbortController()
-  readonly #work: Promise<void>
+  readonly #pairs: PairSource
+  readonly #rows: Int32Array
+  readonly #tokenized: number
+  #work = Promise.resolve()
   #failure: { readonly error: unknown } | null = null
   #hurry = false
 
-  /** Begins at once. `all`: tokenize every row, since one may be longer than the model allows. */
-  constructor(pairs: PairSource, rows: readonly number[] | Int32Array, { all }: { all: boolean }) {
-    this.#work = this.#run(pairs, rows, all ? rows.length : Math.min(counted, rows.length)).catch(
-      (error: unknown) => {
-        this.#failure = { error }
-      },
-    )
+  /** `all`: tokenize every row, since one may be longer than the model allows. */
+  constructor(pairs: PairSource, rows: Int32Array, { all }: { all: boolean }) {
+    this.#pairs = pairs
+    this.#rows = rows
+    this.#tokenized = all ? rows.length : Math.min(counted, rows.length)
+  }
+
+  begin(): void {
+    this.#work = this.#run().catch((error: unknown) => {
+      this.#failure = { error }
+    })
   }
 
   /** Throws FormatError once a bad row was found. */
@@ -64,7 +71,8 @@ export class Survey {
     await this.#work
   }
 
-  async #run(pairs: PairSource, rows: readonly number[] | Int32Array, tokenized: number) {
+  async #run(): Promise<void> {
+    const [pairs, rows, tokenized] = [this.#pairs, this.#rows, this.#tokenized]
     const { signal } = this.#stop
     let [cut, tokens] = [0, 0]
     let since = performance.now()

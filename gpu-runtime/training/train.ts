@@ -211,6 +211,7 @@ export async function* train({
     const pipeline = new Pipeline(session, feed)
     signal.throwIfAborted()
     await pipeline.begin(common())
+    survey.begin()
     yield {
       type: 'dataset',
       rows: pairs.count,

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
+import { FormatError } from '#gpu-runtime/error.ts'
 import { readHeader, writeSafetensors } from '#gpu-runtime/files/safetensors.ts'
 import { lora, sites } from '#gpu-runtime/lora/lora.ts'
 import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
@@ -56,6 +57,34 @@ test('a rank-stabilized adapter of PEFT is loaded, gives PEFT’s logits, and is
     await saveAdapter(directory, checkpoint, adapter.spec, adapter.flat, 'tiny')
     assert.equal(JSON.parse(await readFile(configFile, 'utf8')).use_rslora, true)
     assert.deepEqual(await loadAdapter(directory, checkpoint), adapter)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
+
+test('an adapter of PEFT that computes something else is refused, by the field that says so', async () => {
+  const { adapter_config: config } = readJson<{ adapter_config: object }>('rslora')
+  const checkpoint = await openCheckpoint(modelOf('tiny'))
+  const directory = await mkdtemp(join(tmpdir(), 'oddsmith-adapter-'))
+  try {
+    for (const other of [
+      { alpha_pattern: { q_proj: 4 } },
+      { rank_pattern: { q_proj: 4 } },
+      { layer_replication: [[0, 2]] },
+      { use_dora: true },
+      { bias: 'lora_only' },
+      { peft_type: 'IA3' },
+    ]) {
+      const file = join(directory, 'adapter_config.json')
+      await writeFile(file, JSON.stringify({ ...config, ...other }))
+      await assert.rejects(
+        loadAdapter(directory, checkpoint),
+        (error) =>
+          error instanceof FormatError &&
+          error.message.startsWith(file) &&
+          error.message.includes(Object.keys(other)[0]!),
+      )
+    }
   } finally {
     await rm(directory, { recursive: true })
   }
