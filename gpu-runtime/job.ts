@@ -6,6 +6,7 @@ import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protoco
 import type { LoraSpec, TrainSpec } from '#schema/spec.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { openRows } from './data/rows.ts'
+import { findCard, placementOf, usableMemory, type Card } from './device.ts'
 import { FormatError } from './error.ts'
 import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
 import { openScorer } from './inference/score.ts'
@@ -44,6 +45,7 @@ type Bench = {
   /** What adapters of a model without a chat template are trained and asked in; null where the model has one. */
   readonly chatMl: ChatMl | null
   readonly engine: Engine
+  readonly card: Card | null
   /** A folder of this job's own, gone at its end. */
   readonly scratch: string
 }
@@ -67,9 +69,10 @@ export async function work(
     )
   }
   const chatMl = text.hasTemplate ? null : await openChatMl(spec.model.path)
-  const engine = new Engine(threadsOf(spec))
+  const card = await findCard()
+  const engine = new Engine(threadsOf(spec), placementOf(card, spec.engine.compute))
   const scratch = await mkdtemp(join(tmpdir(), 'oddsmith-'))
-  const bench = { client, report, signal, checkpoint, text, chatMl, engine, scratch }
+  const bench = { client, report, signal, checkpoint, text, chatMl, engine, card, scratch }
   try {
     const summary: Record<string, number> = {}
     let adapter: Adapter | null = null
@@ -115,7 +118,7 @@ async function openBase(
 function started(report: Reporter, engine: Engine, resumedFromStep: number | null): void {
   report.event('started', {
     runtime: `node ${process.version}, onnxruntime`,
-    device: 'cpu',
+    device: engine.device,
     threads: engine.threads,
     resumedFromStep,
   })
@@ -126,7 +129,7 @@ async function trainAdapter(
   spec: TrainSpec,
   bench: Bench,
 ): Promise<{ step: number } | { adapter: Adapter; summary: Record<string, number> }> {
-  const { client, report, signal, engine, scratch, chatMl } = bench
+  const { client, report, signal, engine, card, scratch, chatMl } = bench
   const checkpoint = grown(bench)
   let resume: TrainingState | null = null
   if (job.checkpoint) {
@@ -150,7 +153,17 @@ async function trainAdapter(
       check: (row) => inFile(path, () => tokenized.check(row)),
     }
     let stopped = resume?.step ?? 0
-    for await (const event of train({ spec, checkpoint, pairs, engine, start, resume, signal })) {
+    const memory = card ? usableMemory(card) : process.availableMemory()
+    for await (const event of train({
+      spec,
+      checkpoint,
+      pairs,
+      engine,
+      start,
+      resume,
+      memory,
+      signal,
+    })) {
       switch (event.type) {
         case 'dataset': {
           const { type: _, ...body } = event

@@ -195,7 +195,10 @@ export const EvaluationSettings = z.object({
 export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string() })
 
 export const Engine = z.object({
-  recompute: z.enum(['NONE', 'ATTENTION', 'LAYER']).default('ATTENTION'),
+  /** AUTO: the least for which memory suffices. */
+  recompute: z.enum(['AUTO', 'NONE', 'ATTENTION', 'LAYER']).default('ATTENTION'),
+  /** AUTO: float32 on a CPU, bfloat16 on a card that has it, else float16. */
+  compute: z.enum(['AUTO', 'FLOAT32', 'BFLOAT16', 'FLOAT16']).default('AUTO'),
   /** Tokens that one call of the engine may hold; physical batching never changes the loss. */
   tokenBudget: count.min(16).default(1024),
   /** Threads of the engine; null for the number of cores. */

@@ -101,6 +101,7 @@ const Recompute = builder.enumType('Recompute', {
   description:
     'What the backward pass computes again instead of keeping it in memory. The numbers do not change.',
   values: {
+    AUTO: { description: 'The least for which the memory of the machine or its card suffices.' },
     NONE: { description: 'Nothing: fastest, most memory.' },
     ATTENTION: { description: 'Attention probabilities and cheap elementwise results.' },
     LAYER: { description: 'Whole decoder layers: slowest, least memory.' },
@@ -116,6 +117,16 @@ export const QuantizationType = builder.enumType('Quantization', {
         'In four bits (QLoRA: NF4 in blocks of 64, double quantization), quantized once and kept beside the model.',
     },
   } satisfies Record<Quantization, object>,
+})
+
+const Compute = builder.enumType('Compute', {
+  description: 'What the model computes in; the loss and the optimizer are always in float32.',
+  values: {
+    AUTO: { description: 'float32 on a CPU, bfloat16 on a card that has it, else float16.' },
+    FLOAT32: { description: 'float32.' },
+    BFLOAT16: { description: 'bfloat16; on a card only.' },
+    FLOAT16: { description: 'float16, with a scaled loss; on a card only.' },
+  },
 })
 
 const Linear = builder.enumType('Linear', {
@@ -201,6 +212,7 @@ const loraText = {
 
 const engineText = {
   recompute: 'What the backward pass computes again to save memory.',
+  compute: 'What the model computes in.',
   tokenBudget: 'Tokens that one call of the engine may hold; it never changes the loss.',
   threads: 'Threads of the engine; null for what the installation says, or the number of cores.',
 }
@@ -315,9 +327,10 @@ export const LoraType = builder.objectRef<LoraSpec>('Lora').implement({
 })
 
 export const EngineType = builder.objectRef<Engine>('Engine').implement({
-  description: 'How the runtime computes; nothing here changes what it computes.',
+  description: 'How the runtime computes; nothing here but the precision changes what it computes.',
   fields: (t) => ({
     recompute: t.expose('recompute', { type: Recompute, description: engineText.recompute }),
+    compute: t.expose('compute', { type: Compute, description: engineText.compute }),
     tokenBudget: t.exposeInt('tokenBudget', { description: engineText.tokenBudget }),
     threads: t.exposeInt('threads', { nullable: true, description: engineText.threads }),
   }),
@@ -416,6 +429,7 @@ export const EngineInput = builder.inputType('EngineInput', {
   description: 'How the runtime is to compute.',
   fields: (t) => ({
     recompute: t.field({ type: Recompute, description: ofEngine('recompute') }),
+    compute: t.field({ type: Compute, description: ofEngine('compute') }),
     tokenBudget: t.int({ description: ofEngine('tokenBudget') }),
     threads: t.int({ description: ofEngine('threads') }),
   }),

@@ -20,6 +20,7 @@ import { prefetch } from './prefetch.ts'
 import { runsOf, Tally, type Run, type RunMaker } from './runs.ts'
 import { learningRate } from './schedule.ts'
 import type { Best, TrainingState } from './state.ts'
+import { leastRecompute } from './memory.ts'
 import { stepProgram } from './step.ts'
 import { look, Survey, type Cuts } from './survey.ts'
 
@@ -69,6 +70,8 @@ export type Training = {
   readonly start?: Float32Array<ArrayBuffer> | null
   /** Where an earlier attempt stopped. */
   readonly resume: TrainingState | null
+  /** Bytes that a run may take, for a spec that leaves recomputation to us; default what this process can still have. */
+  readonly memory?: number
   readonly signal: AbortSignal
 }
 
@@ -90,6 +93,7 @@ export async function* train({
   start = null,
   resume,
   signal,
+  memory = process.availableMemory(),
 }: Training): AsyncGenerator<TrainEvent> {
   const { recipe, lora, dataset } = spec
   const { config } = checkpoint
@@ -115,11 +119,15 @@ export async function* train({
   await look(fitting, visited)
 
   const scale = engine.compute === 'float16' ? new LossScale(resume?.lossScale ?? undefined) : null
-  const program = stepProgram(config, lora, recipe.beta, spec.engine.recompute, scale !== null)
+  const recompute =
+    spec.engine.recompute === 'AUTO'
+      ? leastRecompute(checkpoint, lora, recipe, spec.engine, engine, memory)
+      : spec.engine.recompute
+  const program = stepProgram(config, lora, recipe.beta, recompute, scale !== null)
   /** Of held-out rows, from which nothing is dropped. */
   const still =
     lora.dropout > 0
-      ? stepProgram(config, { ...lora, dropout: 0 }, recipe.beta, spec.engine.recompute)
+      ? stepProgram(config, { ...lora, dropout: 0 }, recipe.beta, recompute)
       : program
   const graph = emit(program, checkpoint.weight, engine.compute)
   // The engine's thread loads it while this one goes on.

@@ -208,7 +208,12 @@ test(
         checkpointEvery: 0,
       }),
       lora: loraSpec,
-      engine: { recompute: 'ATTENTION', tokenBudget: 1024, threads: engine.threads },
+      engine: {
+        recompute: 'ATTENTION',
+        compute: 'AUTO',
+        tokenBudget: 1024,
+        threads: engine.threads,
+      },
       evaluate: [],
     }
     const curves: Values[] = []

@@ -61,7 +61,7 @@ const specOf = (changes: Record<string, unknown>, testSize = 2): TrainSpec => ({
     ...changes,
   }),
   lora: loraOf(golden),
-  engine: { recompute: 'ATTENTION', tokenBudget: 64, threads: 1 },
+  engine: { recompute: 'ATTENTION', compute: 'AUTO', tokenBudget: 64, threads: 1 },
   evaluate: [],
 })
 

@@ -49,7 +49,7 @@ const spec = (maxSteps: number): TrainSpec => ({
     checkpointEvery: 0,
   }),
   lora: loraOf(golden),
-  engine: { recompute: 'ATTENTION', tokenBudget: 64, threads: 1 },
+  engine: { recompute: 'ATTENTION', compute: 'AUTO', tokenBudget: 64, threads: 1 },
   evaluate: [],
 })
 

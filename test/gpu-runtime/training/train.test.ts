@@ -60,7 +60,7 @@ function specOf(golden: Golden, changes: Partial<Recipe> = {}): TrainSpec {
       ...changes,
     }),
     lora: loraOf(golden),
-    engine: { recompute: 'ATTENTION', tokenBudget: 64, threads: 1 },
+    engine: { recompute: 'ATTENTION', compute: 'AUTO', tokenBudget: 64, threads: 1 },
     evaluate: [],
   }
 }
