@@ -19,6 +19,7 @@ const usage = `usage: npm run bench:scaling -- [options]
                     (default: the embedded one, with more positions than it was made for)
   --rows A,B,…      sizes of the dataset, on the embedded model   (default: 100,1000,10000,100000)
   --tokens A,B,…    tokens of a row                               (default: 1024,2048,4096,8192)
+                    an empty list leaves a table out
   --threads N       (default: all cores)
 `
 
@@ -107,6 +108,7 @@ async function bySize(folder: string): Promise<void> {
   }
   say(`${steps} steps of 8 pairs on ${embedded.model}, by rows of the dataset`)
   say(table(['rows', 'first step, s', 'µs a token', 'CPU, s', 'peak, MB'], rows))
+  say()
 }
 
 async function byLength(folder: string): Promise<void> {
@@ -159,9 +161,8 @@ if (options.help) {
 } else {
   const folder = await mkdtemp(join(tmpdir(), 'oddsmith-bench-'))
   try {
-    await bySize(folder)
-    say()
-    await byLength(folder)
+    if (numbers(options.rows).length > 0) await bySize(folder)
+    if (numbers(options.tokens).length > 0) await byLength(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
