@@ -82,7 +82,7 @@ export async function openGenerator(
   const tuned = adapter ? lora(config, adapter.spec) : null
   if (adapter) await engine.write(`${name}: adapter`, adapter.flat.slice())
   const program = (candidates: number): Emitted =>
-    generationGraph(checkpoint, tuned, candidates, slots, engine.compute)
+    generationGraph(checkpoint, tuned, candidates, slots, engine)
 
   const weights = engine.device === 'cpu' ? 'PACKED' : 'MAPPED'
   // One session at a time: a card would hold the weights once for each.
@@ -168,7 +168,7 @@ function generationGraph(
   tuned: { readonly parts: Parts; readonly trainables: readonly Tensor[] } | null,
   candidates: number,
   slots: number,
-  compute: Engine['compute'],
+  { compute, device }: Pick<Engine, 'compute' | 'device'>,
 ): Emitted {
   const { kvHeads, headDim, layers } = config
   const parts = tuned?.parts ?? frozen
@@ -243,6 +243,7 @@ function generationGraph(
       states: [{ input: 'token', first: 'first token', output: 'next' }, ...freshStates],
       perStep: [...turns, 'at', 'slot', ...(candidates === 1 ? [] : ['uniform'])],
       collected: ['tokens'],
+      packed: device === 'cuda',
       given: {
         keyAt: 'keyAt',
         ...Object.fromEntries(
