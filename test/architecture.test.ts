@@ -78,6 +78,7 @@ const runtimeRules: Readonly<Record<string, readonly string[]>> = {
   inference: ['lora', 'models', 'onnx', 'tensor', 'data', 'text', 'files'],
   lora: ['models', 'onnx', 'tensor', 'files'],
   models: ['quantization', 'tensor', 'files'],
+  doctor: ['training', 'quantization', 'models', 'onnx', 'tensor', 'files'],
   planning: ['onnx', 'tensor'],
   onnx: ['quantization', 'tensor', 'files'],
   data: ['text', 'files'],

@@ -16,7 +16,7 @@ import { planStep } from '#gpu-runtime/training/memory.ts'
 import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
 import { Card } from '#test/cuda/card.ts'
 import { noProvider } from '#test/cuda/provider.ts'
-import { writeSparseModel, writeSparseNf4, type ModelShape } from './sparseModel.ts'
+import { writeEmptyModel, writeEmptyNf4, type ModelShape } from '#gpu-runtime/doctor/emptyModel.ts'
 
 const vocabulary = 128_256
 
@@ -123,11 +123,11 @@ try {
 async function measure({ model, quantization, recompute }: Case) {
   const directory = join(scratch, model)
   await mkdir(directory, { recursive: true })
-  await writeSparseModel(directory, models[model]!)
+  await writeEmptyModel(directory, models[model]!)
   const nf4 = quantization === 'NF4' ? directory : null
   let checkpoint = await openCheckpoint(directory)
   if (nf4 !== null) {
-    await writeSparseNf4(directory, model, models[model]!)
+    await writeEmptyNf4(directory, model, models[model]!)
     checkpoint = await inNf4(checkpoint, { revision: model, cache: directory })
   }
   const planned = planStep(checkpoint, lora, recompute, pairs, {

@@ -237,6 +237,29 @@ test(
   },
 )
 
+test(
+  'control: the doctor sees that a card which computes nothing is wrong',
+  { skip: noProvider },
+  async () => {
+    for (const [driver, compute] of [
+      ['Stub, 8.0, 81920 MiB', 'bfloat16'],
+      ['Stub, 7.5, 15360 MiB', 'float16'],
+    ] as const) {
+      const { error, phases } = await card!.run('doctor', { driver }, { quiet: true })
+      assert.equal(error, null)
+      const mark = phases[0]!.mark
+      assert.match(mark, /^driver .* ok .* Stub, /)
+      assert.match(
+        mark,
+        new RegExp(
+          `\nstep on CUDA +WRONG +all \\d+ nodes in ${compute}; from float64: loss 1\\.0e\\+0`,
+        ),
+      )
+      assert.match(mark, /\ntransfers +ok +[\d.]+ GB\/s to the card/)
+    }
+  },
+)
+
 test('control: an operator that wants cuDNN says so', { skip: noProvider }, async () => {
   const graph = graphOf([{ opType: 'ReduceMax', input: ['x'], output: ['y'] }], ['y', 'float32'])
   const { error } = await card!.run('graph', { graph, shapes })

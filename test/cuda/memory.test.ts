@@ -7,7 +7,7 @@ import test, { after } from 'node:test'
 import { LoraSpec } from '#schema/spec.ts'
 import { inNf4, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { planStep } from '#gpu-runtime/training/memory.ts'
-import { writeSparseModel, writeSparseNf4 } from '#bench/cudaMemory/sparseModel.ts'
+import { writeEmptyModel, writeEmptyNf4 } from '#gpu-runtime/doctor/emptyModel.ts'
 import { Card } from './card.ts'
 import { noProvider } from './provider.ts'
 
@@ -40,8 +40,8 @@ for (const quantization of ['NONE', 'NF4'] as const)
       `the planner is within a tenth of the smallest card (base ${quantization}, recompute ${recompute})`,
       { skip: noProvider },
       async () => {
-        await writeSparseModel(directory, shape)
-        await writeSparseNf4(directory, 'sparse', shape)
+        await writeEmptyModel(directory, shape)
+        await writeEmptyNf4(directory, 'sparse', shape)
         const dense = await openCheckpoint(directory)
         const nf4 = quantization === 'NF4' ? directory : null
         const checkpoint = nf4 ? await inNf4(dense, { revision: 'sparse', cache: nf4 }) : dense

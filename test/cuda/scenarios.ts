@@ -1,6 +1,8 @@
 /** What can be run on the stub card: the engine's own programs, each between marks, and graphs that are given. */
 import type { LoraSpec } from '#schema/spec.ts'
 import type { Pair } from '#gpu-runtime/data/pair.ts'
+import { examine } from '#gpu-runtime/doctor/examine.ts'
+import { page } from '#gpu-runtime/doctor/report.ts'
 import { openGenerator } from '#gpu-runtime/inference/generate.ts'
 import { openScorer, type ScoreRequest } from '#gpu-runtime/inference/score.ts'
 import { lora, parameterCount } from '#gpu-runtime/lora/lora.ts'
@@ -70,6 +72,8 @@ export type Scenario =
     }
   /** Two optimizer steps over `parameters` values; marks as above. */
   | { readonly name: 'optimizer'; readonly argument: { readonly parameters: number } }
+  /** The doctor's page, as its only mark, on a machine whose driver gives this answer. */
+  | { readonly name: 'doctor'; readonly argument: { readonly driver: string } }
   /** A graph of float32 inputs, by their shapes, all zeros; marks `open`, `run`, `end`. */
   | {
       readonly name: 'graph'
@@ -153,6 +157,8 @@ export const scenarios: {
       const optimizer = await AdamW.open(engine, settings, parameters)
       await twice(note, () => optimizer.step(1, 1e-3))
     }),
+
+  doctor: async ({ driver }, note) => note({ mark: page(await examine({ output: driver }, true)) }),
 
   graph: ({ graph, shapes }, note) =>
     onCuda('float32', async (engine) => {

@@ -6,7 +6,7 @@ import test, { after } from 'node:test'
 import { LoraSpec } from '#schema/spec.ts'
 import { inNf4, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { leastRecompute, planStep } from '#gpu-runtime/training/memory.ts'
-import { writeSparseModel, writeSparseNf4 } from '#bench/cudaMemory/sparseModel.ts'
+import { writeEmptyModel, writeEmptyNf4 } from '#gpu-runtime/doctor/emptyModel.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'oddsmith-sparse-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -25,8 +25,8 @@ test('Llama-3-8B in NF4: the smaller the card, the more is computed again; 12 GB
     vocabulary: 128_256,
     tiedHead: false,
   }
-  await writeSparseModel(directory, shape)
-  await writeSparseNf4(directory, 'sparse', shape)
+  await writeEmptyModel(directory, shape)
+  await writeEmptyNf4(directory, 'sparse', shape)
   const dense = await openCheckpoint(directory)
   const checkpoint = await inNf4(dense, { revision: 'sparse', cache: directory })
   const recipe = { maxLength: 1024, maxPromptLength: 512 }

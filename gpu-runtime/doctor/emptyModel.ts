@@ -1,11 +1,11 @@
 /** Checkpoints of real shapes whose weights are holes: as large as the real ones to look at, and no larger than a header on disk. */
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { dtypeBytes } from '#gpu-runtime/files/dtype.ts'
-import type { TensorPlan } from '#gpu-runtime/files/safetensors.ts'
-import { nf4File, nf4Tensors } from '#gpu-runtime/quantization/store.ts'
+import { dtypeBytes } from '../files/dtype.ts'
+import type { TensorPlan } from '../files/safetensors.ts'
+import { nf4File, nf4Tensors } from '../quantization/store.ts'
 
-/** config.json, as far as shapes depend on it. */
+/** What the shapes of a Llama's weights depend on. */
 export type ModelShape = {
   readonly layers: number
   readonly hidden: number
@@ -18,7 +18,7 @@ export type ModelShape = {
 }
 
 /** Weights of a Llama by name, with their shapes. */
-function weightShapes(shape: ModelShape): [name: string, dims: number[]][] {
+export function weightShapes(shape: ModelShape): [name: string, dims: number[]][] {
   const { layers, hidden, intermediate, heads, kvHeads, headDim, vocabulary, tiedHead } = shape
   const inLayer: [string, number[]][] = [
     ['input_layernorm', [hidden]],
@@ -41,26 +41,26 @@ function weightShapes(shape: ModelShape): [name: string, dims: number[]][] {
   ]
 }
 
+/** config.json of a Llama of these shapes. */
+export const configJson = (shape: ModelShape) => ({
+  model_type: 'llama',
+  hidden_size: shape.hidden,
+  intermediate_size: shape.intermediate,
+  num_hidden_layers: shape.layers,
+  num_attention_heads: shape.heads,
+  num_key_value_heads: shape.kvHeads,
+  head_dim: shape.headDim,
+  vocab_size: shape.vocabulary,
+  tie_word_embeddings: shape.tiedHead,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500_000,
+})
+
 /** A model directory in bfloat16, all zeros. */
-export async function writeSparseModel(directory: string, shape: ModelShape): Promise<void> {
+export async function writeEmptyModel(directory: string, shape: ModelShape): Promise<void> {
   await mkdir(directory, { recursive: true })
-  await writeFile(
-    join(directory, 'config.json'),
-    JSON.stringify({
-      model_type: 'llama',
-      hidden_size: shape.hidden,
-      intermediate_size: shape.intermediate,
-      num_hidden_layers: shape.layers,
-      num_attention_heads: shape.heads,
-      num_key_value_heads: shape.kvHeads,
-      head_dim: shape.headDim,
-      vocab_size: shape.vocabulary,
-      tie_word_embeddings: shape.tiedHead,
-      max_position_embeddings: 8192,
-      rms_norm_eps: 1e-5,
-      rope_theta: 500_000,
-    }),
-  )
+  await writeFile(join(directory, 'config.json'), JSON.stringify(configJson(shape)))
   await writeSparse(
     join(directory, 'model.safetensors'),
     weightShapes(shape).map(([name, dims]) => ({ name, dtype: 'BF16', shape: dims })),
@@ -68,7 +68,7 @@ export async function writeSparseModel(directory: string, shape: ModelShape): Pr
 }
 
 /** Beside a model, the matrices of its layers in NF4, as if they had been quantized. */
-export async function writeSparseNf4(
+export async function writeEmptyNf4(
   directory: string,
   revision: string,
   shape: ModelShape,
