@@ -20,6 +20,16 @@ export type Device = 'cpu' | 'cuda'
 /** Where graphs run and what `compute` stands for in them: the CPU provider has float32 only. */
 export type Placement = { readonly device: Device; readonly compute: ComputeType }
 
+/** How a session deals with memory. */
+export type SessionOptions = {
+  /** Mapped, or on a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them. */
+  readonly weights: 'MAPPED' | 'PACKED'
+  /** Keep buffers for the next run, or on a CPU give them back at once: slower by some per cent, and no memory lies idle. */
+  readonly buffers: 'KEPT' | 'RETURNED'
+}
+
+const usual: SessionOptions = { weights: 'MAPPED', buffers: 'KEPT' }
+
 const onCpu: Placement = { device: 'cpu', compute: 'float32' }
 
 /**
@@ -86,20 +96,14 @@ export class Engine {
     })
   }
 
-  /**
-   * Loads a graph; rejects when onnxruntime refuses the model. `device` is the engine's own, or the CPU. Weights are mapped, or on
-   * a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them.
-   */
-  async open(
-    emitted: Emitted,
-    device: Device = this.device,
-    weights: 'MAPPED' | 'PACKED' = 'MAPPED',
-  ): Promise<Session> {
+  /** Loads a graph; rejects when onnxruntime refuses the model. */
+  async open(emitted: Emitted, options: Partial<SessionOptions> = {}): Promise<Session> {
     const session = ++this.#sessions
-    const { threads } = this
+    const { threads, device } = this
     const profile = this.#profile && `${this.#profile}-${session}`
     const { model } = emitted
-    await this.#call({ type: 'open', session, model, threads, device, weights, profile })
+    const settings = { ...usual, ...options, threads, device, profile }
+    await this.#call({ type: 'open', session, model, ...settings })
     return {
       run: (feeds, options = {}) =>
         this.#call({

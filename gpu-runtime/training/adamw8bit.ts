@@ -1,6 +1,6 @@
 /**
  * AdamW whose moments have 8 bits, block by block, as bitsandbytes' AdamW8bit: a quarter of the memory. A step widens a block,
- * updates it in full precision and quantizes it again; ONNX has no operator for that, so it is a loop in the engine's thread.
+ * updates it in full precision and quantizes it again, in a loop in the engine's thread.
  *
  * Blocks begin anew at each matrix, and matrices of fewer than 4096 values keep float32 moments, both as in bitsandbytes.
  * Weight decay comes before the update, as in torch.
@@ -59,6 +59,4 @@ export class AdamW8bit {
       { matrices: this.#matrices, settings: this.#settings, step, rate },
     )
   }
-
-  async release(): Promise<void> {}
 }

@@ -8,27 +8,18 @@ import { noMoments, type Layout, type Moments } from './moments.ts'
 type Kind = {
   /** Of trainables of `sizes` values each, as they lie in the flat vector. */
   layout(sizes: readonly number[]): Layout
-  open(
-    engine: Engine,
-    settings: AdamWSettings,
-    sizes: readonly number[],
-  ): Promise<AdamW | AdamW8bit>
+  make(engine: Engine, settings: AdamWSettings, sizes: readonly number[]): AdamW | AdamW8bit
 }
 
 const adamw8bit: Kind = {
   layout: layout8bit,
-  open: async (engine, settings, sizes) => new AdamW8bit(engine, settings, sizes),
+  make: (engine, settings, sizes) => new AdamW8bit(engine, settings, sizes),
 }
 
 const kinds: { readonly [O in Recipe['optimizer']]: Kind } = {
   ADAMW: {
     layout: layout32bit,
-    open: (engine, settings, sizes) =>
-      AdamW.open(
-        engine,
-        settings,
-        sizes.reduce((a, b) => a + b, 0),
-      ),
+    make: (engine, settings) => new AdamW(engine, settings),
   },
   ADAMW_8BIT: adamw8bit,
   // Paging moves moments between card and host as they are needed. Here they live in host memory.
@@ -51,7 +42,6 @@ export type Optimizer = {
   step(step: number, rate: number): Promise<number>
   /** A copy, for a checkpoint. */
   moments(): Promise<Moments>
-  release(): Promise<void>
 }
 
 /** The recipe's optimizer for trainables of `sizes` values each, going on from `moments` or from none. */
@@ -64,18 +54,17 @@ export async function openOptimizer(
 ): Promise<Optimizer> {
   const { optimizer, weightDecay, maxGradNorm } = recipe
   const settings = { ...adamDefaults, ...betas, weightDecay, maxGradNorm }
-  const opened = await kinds[optimizer].open(engine, settings, sizes)
+  const made = kinds[optimizer].make(engine, settings, sizes)
   const layout = layoutOf(recipe, sizes)
   for (const [name, data] of Object.entries(moments ?? noMoments(layout)))
     await engine.write(name, data)
   return {
-    step: (step, rate) => opened.step(step, rate),
+    step: (step, rate) => made.step(step, rate),
     moments: async () =>
       Object.fromEntries(
         await Promise.all(
           Object.keys(layout).map(async (name) => [name, await engine.read(name)] as const),
         ),
       ),
-    release: () => opened.release(),
   }
 }

@@ -123,7 +123,7 @@ export async function* pretrain({
     yield { step, loss: outputs.loss!.data[0]! }
   }
   const trained = await engine.read('trainables')
-  await Promise.all([session.release(), optimizer.release()])
+  await session.release()
   let at = 0
   return trainables.map((t) => {
     const shape = t.shape as readonly number[]

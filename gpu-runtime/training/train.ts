@@ -130,8 +130,10 @@ export async function* train({
       ? stepProgram(config, { ...lora, dropout: 0 }, recipe.beta, recompute)
       : program
   const graph = emit(program, checkpoint.weight, engine.compute)
+  // Whoever recomputes whole layers wants memory before speed.
+  const buffers = recompute === 'LAYER' ? 'RETURNED' : 'KEPT'
   // The engine's thread loads it while this one goes on.
-  const opening = engine.open(graph)
+  const opening = engine.open(graph, { buffers })
   opening.catch(() => {})
   const maker: RunMaker = {
     config,
@@ -172,6 +174,7 @@ export async function* train({
           checkpoint.weight,
           engine.compute,
         ),
+        { buffers },
       )
       const batches = Array.from({ length: Math.ceil(test.length / recipe.batchSize) }, (_, i) =>
         Array.from(test.subarray(i * recipe.batchSize, (i + 1) * recipe.batchSize)),
@@ -300,7 +303,7 @@ export async function* train({
     await survey.finish()
     if (cuts === null && survey.cuts !== null) yield { type: 'cuts', cuts: survey.cuts }
     const trainables = best?.trainables ?? (await engine.read('trainables'))
-    await Promise.all([session.release(), evaluation?.release(), optimizer.release()])
+    await Promise.all([session.release(), evaluation?.release()])
     yield {
       type: 'trained',
       trainables,

@@ -127,10 +127,7 @@ for (const how of programs)
 test('the optimizer runs on the host and leaves the card alone', { skip: noProvider }, async () => {
   const { error, sessions, phases, devicePeak } = await card!.run('optimizer', { parameters: 1000 })
   assert.equal(error, null)
-  assert.deepEqual(
-    sessions.map((nodes) => Object.keys(nodes)),
-    [['CPUExecutionProvider']],
-  )
+  assert.deepEqual(sessions, [])
   assert.equal(devicePeak, 0)
   for (const { toDevice, toHost } of phases) assert.deepEqual([...toDevice, ...toHost], [])
 })

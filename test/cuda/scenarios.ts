@@ -154,7 +154,7 @@ export const scenarios: {
         await engine.write(vector, new Float32Array(parameters))
       note({ mark: 'open' })
       const settings = { ...adamDefaults, weightDecay: 0.01, maxGradNorm: 1 }
-      const optimizer = await AdamW.open(engine, settings, parameters)
+      const optimizer = new AdamW(engine, settings)
       await twice(note, () => optimizer.step(1, 1e-3))
     }),
 

@@ -49,5 +49,4 @@ for (const optimizer of ['ADAMW', 'ADAMW_8BIT'] as const)
       assert.ok(!Number.isFinite(await adamw.step(2, 0.01)))
       assert.deepEqual([await engine.read('trainables'), await adamw.moments()], before)
     }
-    await adamw.release()
   })

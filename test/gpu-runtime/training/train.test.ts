@@ -406,11 +406,7 @@ test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping 
     [golden.clipped, max_norm, weight_decay],
     [golden.undecayed, max_norm, 0],
   ] as const) {
-    const optimizer = await AdamW.open(
-      engine,
-      { beta1, beta2, epsilon, weightDecay, maxGradNorm },
-      golden.start.length,
-    )
+    const optimizer = new AdamW(engine, { beta1, beta2, epsilon, weightDecay, maxGradNorm })
     await engine.write('trainables', Float32Array.from(golden.start))
     await engine.write('m', new Float32Array(golden.start.length))
     await engine.write('v', new Float32Array(golden.start.length))
@@ -437,7 +433,6 @@ test('AdamW moves a vector as torch.optim.AdamW does, with and without clipping 
         `v after step ${i + 1}`,
       )
     }
-    await optimizer.release()
   }
 })
 
@@ -446,9 +441,8 @@ test('the norm of five million gradients is exact to float32’s last digits', a
   const gradient = Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7) + 0.1)
   const expected = Math.sqrt(gradient.reduce((s, g) => s + g * g, 0)) // in float64
   const settings = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, maxGradNorm: 1 }
-  const optimizer = await AdamW.open(engine, settings, n)
+  const optimizer = new AdamW(engine, settings)
   for (const name of ['trainables', 'm', 'v']) await engine.write(name, new Float32Array(n))
   await engine.write('gradient', gradient)
   assertClose([await optimizer.step(1, 0.1)], [expected], { rtol: 2e-6 }, 'norm')
-  await optimizer.release()
 })
