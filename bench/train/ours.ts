@@ -24,8 +24,27 @@ async function asked(): Promise<void> {
   if ((await lines.next()).done === true) process.exit(0)
 }
 
+/** Opens when a step is asked for and closes at its end, the optimizer's: the next step's first run, given at once, waits. */
+class Gate {
+  #open = Promise.withResolvers<void>()
+
+  get opened(): Promise<void> {
+    return this.#open.promise
+  }
+
+  open(): void {
+    since = performance.now()
+    this.#open.resolve()
+  }
+
+  close(): void {
+    this.#open = Promise.withResolvers()
+  }
+}
+
+const gate = new Gate()
 let begun = false
-/** An engine whose first run waits until it is asked for, so that starting is not timed as a step. */
+/** An engine that computes only while a step is asked for, so that a step's time is all of its work, and starting none of it. */
 class Waiting extends Engine {
   override async open(graph: Emitted, ...rest: unknown[]): Promise<Session> {
     const session = await super.open(graph, ...(rest as []))
@@ -36,11 +55,17 @@ class Waiting extends Engine {
           begun = true
           say({ at: Date.now() / 1000 })
           await asked()
-          since = performance.now()
+          gate.open()
         }
+        await gate.opened
         return await session.run(feeds, options)
       },
     }
+  }
+
+  override apply: Engine['apply'] = (...step) => {
+    gate.close()
+    return super.apply(...step)
   }
 }
 
@@ -60,7 +85,7 @@ for await (const event of train({ spec, checkpoint, pairs, engine, resume: null,
   const seconds = (performance.now() - since) / 1000
   say({ step: event.step, seconds, loss: event.values.loss! } satisfies Step)
   await asked()
-  since = performance.now()
+  gate.open()
 }
 await engine.close()
 say({ closed: true })

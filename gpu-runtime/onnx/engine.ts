@@ -20,15 +20,12 @@ export type Device = 'cpu' | 'cuda'
 /** Where graphs run and what `compute` stands for in them: the CPU provider has float32 only. */
 export type Placement = { readonly device: Device; readonly compute: ComputeType }
 
-/** How a session deals with memory. */
 export type SessionOptions = {
   /** Mapped, or on a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them. */
   readonly weights: 'MAPPED' | 'PACKED'
-  /** Keep buffers for the next run, or on a CPU give them back at once: slower by some per cent, and no memory lies idle. */
-  readonly buffers: 'KEPT' | 'RETURNED'
 }
 
-const usual: SessionOptions = { weights: 'MAPPED', buffers: 'KEPT' }
+const usual: SessionOptions = { weights: 'MAPPED' }
 
 const onCpu: Placement = { device: 'cpu', compute: 'float32' }
 

@@ -33,7 +33,6 @@ export type Request =
       readonly threads: number
       readonly device: 'cpu' | 'cuda'
       readonly weights: 'MAPPED' | 'PACKED'
-      readonly buffers: 'KEPT' | 'RETURNED'
       /** Beginning of the file that gets each node's times; null for none. */
       readonly profile: string | null
     }
@@ -93,7 +92,7 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           // Optimisation folds casts of whole weights at load and merges recomputation away; patterns double the peak.
           graphOptimizationLevel: request.weights === 'PACKED' ? 'basic' : 'disabled',
           enableMemPattern: false,
-          enableCpuMemArena: request.buffers === 'KEPT',
+          enableCpuMemArena: true,
           executionMode: 'sequential',
           intraOpNumThreads: request.threads,
           interOpNumThreads: 1,

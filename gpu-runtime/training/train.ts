@@ -130,10 +130,8 @@ export async function* train({
       ? stepProgram(config, { ...lora, dropout: 0 }, recipe.beta, recompute)
       : program
   const graph = emit(program, checkpoint.weight, engine.compute)
-  // Whoever recomputes whole layers wants memory before speed.
-  const buffers = recompute === 'LAYER' ? 'RETURNED' : 'KEPT'
   // The engine's thread loads it while this one goes on.
-  const opening = engine.open(graph, { buffers })
+  const opening = engine.open(graph)
   opening.catch(() => {})
   const maker: RunMaker = {
     config,
@@ -174,7 +172,6 @@ export async function* train({
           checkpoint.weight,
           engine.compute,
         ),
-        { buffers },
       )
       const batches = Array.from({ length: Math.ceil(test.length / recipe.batchSize) }, (_, i) =>
         Array.from(test.subarray(i * recipe.batchSize, (i + 1) * recipe.batchSize)),
