@@ -18,7 +18,9 @@ export type Card = {
 }
 
 /** What `query` was answered, or why it was not. */
-export type DriverAnswer = { readonly output: string } | { readonly problem: string }
+export type DriverAnswer =
+  | { readonly output: string }
+  | { readonly problem: string; readonly missing?: true }
 
 const query = ['--query-gpu=name,compute_cap,memory.total', '--format=csv,noheader']
 
@@ -29,13 +31,14 @@ export async function askDriver(tool = 'nvidia-smi'): Promise<DriverAnswer> {
     return { output: stdout }
   } catch (error) {
     const { code, stdout, message } = error as Error & { code?: unknown; stdout?: string }
-    if (code === 'ENOENT') return { problem: `no ${tool}: no NVIDIA driver is installed` }
+    if (code === 'ENOENT')
+      return { problem: `no ${tool}: no NVIDIA driver is installed`, missing: true }
     // It says what is wrong on stdout.
     return { problem: stdout?.trim() || message }
   }
 }
 
-/** Cards in the driver's order. Throws FormatError for a line that cannot be read. */
+/** Cards in the driver's order. Throws Error for a line that cannot be read: a card of unified memory says "[N/A]" for its own. */
 export function parseCards(output: string): Card[] {
   return output
     .split('\n')
@@ -44,7 +47,7 @@ export function parseCards(output: string): Card[] {
     .map((line) => {
       const found = /^(.+), (\d+)\.(\d+), (\d+) MiB$/.exec(line)
       if (!found)
-        throw new FormatError(
+        throw new Error(
           `nvidia-smi: expected "name, compute capability, memory in MiB", got "${line}"`,
         )
       const [, name, major, minor, mebibytes] = found
@@ -63,12 +66,31 @@ export function providerPath(): string {
   return join(binaries, 'libonnxruntime_providers_cuda.so')
 }
 
-/** The card to compute on, or null. */
-export async function findCard(): Promise<Card | null> {
-  if (!existsSync(providerPath())) return null
-  const answer = await askDriver()
-  return 'output' in answer ? (parseCards(answer.output)[0] ?? null) : null
+/** The card to compute on; without one, why a machine that has a driver computes on its CPU, or null where it has none. */
+export type Found =
+  | { readonly card: Card }
+  | { readonly card: null; readonly problem: string | null }
+
+/** `answer` is the driver's, and `provider` says whether onnxruntime's library for cards is in place. */
+export function cardOf(answer: DriverAnswer, provider: boolean): Found {
+  if ('missing' in answer) return { card: null, problem: null }
+  if ('problem' in answer) return { card: null, problem: answer.problem }
+  try {
+    const [card] = parseCards(answer.output)
+    if (!card) return { card: null, problem: 'nvidia-smi names no card' }
+    if (!provider)
+      return {
+        card: null,
+        problem: `${card.name} lies idle: onnxruntime's CUDA provider is not installed; npm run doctor says how`,
+      }
+    return { card }
+  } catch (error) {
+    return { card: null, problem: (error as Error).message }
+  }
 }
+
+export const findCard = async (): Promise<Found> =>
+  cardOf(await askDriver(), existsSync(providerPath()))
 
 /** Matrix units know bfloat16 from compute capability 8.0 on; before, float16, whose gradients need a scaled loss. */
 export const computeOf = ({ capability: [major] }: Card): ComputeType =>

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
-import type { LoraSpec, TrainSpec } from '#schema/spec.ts'
+import type { LoraSpec, ScoreDtype, TrainSpec } from '#schema/spec.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { openRows } from './data/rows.ts'
 import { findCard, placementOf, usableMemory, type Card } from './device.ts'
@@ -14,6 +14,7 @@ import { lora, sizesOf } from './lora/lora.ts'
 import { adapterFiles, hasAddedRows, loadAdapter, saveAdapter } from './lora/peft.ts'
 import { withAddedTokens } from './models/addedTokens.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
+import type { ComputeType } from './onnx/emit.ts'
 import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
@@ -69,7 +70,10 @@ export async function work(
     )
   }
   const chatMl = text.hasTemplate ? null : await openChatMl(spec.model.path)
-  const card = await findCard()
+  const found = await findCard()
+  const { card } = found
+  if (card === null && found.problem !== null)
+    report.event('log', { level: 'warn', message: `computing on the CPU: ${found.problem}` })
   const engine = new Engine(threadsOf(spec), placementOf(card, spec.engine.compute))
   const scratch = await mkdtemp(join(tmpdir(), 'oddsmith-'))
   const bench = { client, report, signal, checkpoint, text, chatMl, engine, card, scratch }
@@ -321,6 +325,16 @@ async function prepareAll(
   return prepared
 }
 
+/** What the arithmetic of scores is done in; what NF4 adds is the checkpoint's matter. */
+const scoreTypes: { readonly [D in ScoreDtype]: ComputeType } = {
+  FLOAT32: 'float32',
+  BFLOAT16: 'bfloat16',
+  FLOAT16: 'float16',
+  NF4: 'float32',
+  NF4_BFLOAT16: 'bfloat16',
+  NF4_FLOAT16: 'float16',
+}
+
 /** Score every order, subject by subject, so that one model's session is open at a time. null: interrupted. */
 async function scoreAll(
   orders: readonly PreparedOrder[],
@@ -337,7 +351,9 @@ async function scoreAll(
     const mine = orders.filter((o) => o.subject === subject)
     if (mine.length === 0) continue
     const tuned = subject === 'ADAPTER' ? adapter : null
-    const scorer = await openScorer(engine, tuned?.checkpoint ?? checkpoint, tuned)
+    // One run's evaluations are all scored in one type.
+    const compute = scoreTypes[mine[0]!.settings.dtype]
+    const scorer = await openScorer(engine, tuned?.checkpoint ?? checkpoint, tuned, compute)
     for (const { key, task } of mine) {
       report.event('evaluation', {
         key,

@@ -179,6 +179,27 @@ export const DatasetRef = z.object({
     .default(0.01),
 })
 
+/** The precisions that scores are computed in: of the arithmetic, and NF4 before it where the base model was held in four bits. */
+const scoreDtypes = [
+  'FLOAT32',
+  'BFLOAT16',
+  'FLOAT16',
+  'NF4',
+  'NF4_BFLOAT16',
+  'NF4_FLOAT16',
+] as const
+export type ScoreDtype = (typeof scoreDtypes)[number]
+
+/**
+ * What scores are computed in. Left to itself, float32 on whatever device, so that machines with and without a card share a board;
+ * the types of a card only where a spec asks for them.
+ */
+export function scoreDtype(quantization: Quantization, compute: Engine['compute']): ScoreDtype {
+  const narrow = compute === 'BFLOAT16' || compute === 'FLOAT16' ? compute : null
+  if (quantization === 'NF4') return narrow ? `NF4_${narrow}` : 'NF4'
+  return narrow ?? 'FLOAT32'
+}
+
 /** Everything that changes the meaning of a score. Two evaluations are comparable when these are equal. */
 export const EvaluationSettings = z.object({
   task: z.enum(taskNames as [TaskName, ...TaskName[]]),
@@ -188,8 +209,7 @@ export const EvaluationSettings = z.object({
   rowsSha256: sha256,
   fewShot: z.literal(0),
   dialect: z.enum(['LM_EVAL']),
-  /** FLOAT32 in all parts, or NF4 where the base model was held in four bits. */
-  dtype: z.enum(['FLOAT32', 'NF4']),
+  dtype: z.enum(scoreDtypes),
 })
 
 export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string() })

@@ -120,7 +120,8 @@ export const QuantizationType = builder.enumType('Quantization', {
 })
 
 const Compute = builder.enumType('Compute', {
-  description: 'What the model computes in; the loss and the optimizer are always in float32.',
+  description:
+    'What the model computes in; the loss and the optimizer are always in float32, and so are scores, unless a type is asked for by name.',
   values: {
     AUTO: { description: 'float32 on a CPU, bfloat16 on a card that has it, else float16.' },
     FLOAT32: { description: 'float32.' },

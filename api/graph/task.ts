@@ -61,7 +61,7 @@ export const SettingsType = builder.objectRef<EvaluationSettings>('EvaluationSet
     }),
     dtype: t.exposeString('dtype', {
       description:
-        'The precision of the computation; NF4: in float32, on a base model in four bits.',
+        'What the scores were computed in: float32 unless the run asked for a type of its card; NF4: on a base model in four bits.',
     }),
   }),
 })

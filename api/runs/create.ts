@@ -2,13 +2,13 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { and, count, eq } from 'drizzle-orm'
-import type {
-  EvaluateSpec,
-  LoraSpec,
-  Quantization,
-  RunSpec,
-  TaskRef,
-  TrainSpec,
+import {
+  scoreDtype,
+  type EvaluateSpec,
+  type LoraSpec,
+  type RunSpec,
+  type TaskRef,
+  type TrainSpec,
 } from '#schema/spec.ts'
 import { baseModels, datasets, runs } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
@@ -46,7 +46,7 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   const [model, dataset, evaluate] = await together([
     pinModel(config, parsed.model.path, ['model', 'path']),
     pinFile(config, parsed.dataset.path, ['dataset', 'path']),
-    pinTasks(config, parsed.evaluate?.tasks ?? [], parsed.quantization, ['evaluate', 'tasks']),
+    pinTasks(config, parsed.evaluate?.tasks ?? [], parsed, ['evaluate', 'tasks']),
   ])
   if (parent !== null) expectBase(parent, model, ['model', 'path'])
   const spec: TrainSpec = {
@@ -89,7 +89,7 @@ export async function createEvaluation(
   const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
   const [model, evaluate] = await together([
     pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
-    pinTasks(ctx.config, parsed.tasks, parsed.quantization, ['tasks']),
+    pinTasks(ctx.config, parsed.tasks, parsed, ['tasks']),
   ])
   if (adapter !== null) expectBase(adapter, model, at)
   const spec: EvaluateSpec = {
@@ -181,7 +181,7 @@ export async function insertRun(
 async function pinTasks(
   config: Config,
   wanted: readonly TaskInput[],
-  quantization: Quantization,
+  { quantization, engine }: Pick<TrainSpec, 'quantization' | 'engine'>,
   at: readonly string[],
 ): Promise<TaskRef[]> {
   const pinned = wanted.map(async ({ task, limit, rows }, i): Promise<TaskRef> => {
@@ -202,7 +202,7 @@ async function pinTasks(
       rowsSha256,
       fewShot: 0,
       dialect: 'LM_EVAL',
-      dtype: quantization === 'NF4' ? 'NF4' : 'FLOAT32',
+      dtype: scoreDtype(quantization, engine.compute),
     } as const
     return { settings, rows: path }
   })

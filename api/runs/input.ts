@@ -82,12 +82,29 @@ export const parseTrainInput = (input: TrainInput) => parse(TrainSchema, input)
 export const parseEvaluateInput = (input: EvaluateInput) => parse(EvaluateSchema, input)
 
 function parse<T>(schema: z.ZodType<T>, input: unknown): T {
-  const parsed = schema.safeParse(withoutNulls(input))
+  const given = withoutNulls(input)
+  const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data
   throw new InvalidInput(
-    parsed.error.issues.map(({ path, message }) => ({ path: path.map(String), message })),
+    parsed.error.issues.map(({ path, message }) => ({
+      path: path.map(String),
+      message: withGot(message, at(given, path)),
+    })),
   )
 }
+
+/** A limit's message says what was expected; that of a plain value gets what it was. */
+function withGot(message: string, value: unknown): string {
+  if (message.includes(', got ') || !['number', 'string', 'boolean'].includes(typeof value))
+    return message
+  return `${message}, got ${JSON.stringify(value)?.slice(0, 80)}`
+}
+
+const at = (value: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>(
+    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+    value,
+  )
 
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls)

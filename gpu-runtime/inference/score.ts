@@ -5,7 +5,7 @@ import type { Checkpoint } from '../models/checkpoint.ts'
 import { layout, stream } from '../models/forest.ts'
 import { decoder, frozen } from '../models/decoder.ts'
 import { placeScored, scoredLogProbabilities, type Target } from '../models/predictions.ts'
-import { emit } from '../onnx/emit.ts'
+import { emit, type ComputeType } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
 
 /** Token ids. A choice goes on from the context; its tokens before the last `scored` ones are read, not judged. */
@@ -32,11 +32,15 @@ export type Scorer = {
   release(): Promise<void>
 }
 
-/** A session that scores a base model, or an adapter on it without merging. `adapter` is flat, as lora.ts orders it. */
+/**
+ * A session that scores a base model, or an adapter on it without merging, computing in `compute`. `adapter` is flat, as lora.ts
+ * orders it.
+ */
 export async function openScorer(
   engine: Engine,
   { config, weight }: Checkpoint,
   adapter: { spec: LoraSpec; flat: Float32Array<ArrayBuffer> } | null,
+  compute: ComputeType = 'float32',
 ): Promise<Scorer> {
   const tuned = adapter ? lora(config, adapter.spec) : null
   const logps = scoredLogProbabilities(
@@ -46,7 +50,7 @@ export async function openScorer(
     emit(
       { outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) },
       weight,
-      engine.compute,
+      compute,
     ),
   )
   if (adapter) await engine.write(adapterVector, adapter.flat.slice())

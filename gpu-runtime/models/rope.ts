@@ -47,6 +47,7 @@ export const partialRope = (json: Json, where: string, defaults: Defaults): Rope
  * (transformers 5), or `rope_theta` with `rope_scaling`, and `rope_local_base_freq`.
  */
 export const globalAndLocalRope = (json: Json, where: string, defaults: Defaults): Rope[] => {
+  expectOneForm(json, where)
   const read = fields(json, where)
   const forms =
     json.rope_parameters == null
@@ -65,8 +66,17 @@ export const globalAndLocalRope = (json: Json, where: string, defaults: Defaults
   )
 }
 
+/** transformers lets rope_scaling win over rope_parameters without a word. */
+function expectOneForm(json: Json, where: string): void {
+  if (json.rope_parameters != null && json.rope_scaling != null)
+    throw new FormatError(
+      `${where}: has rope_parameters and rope_scaling ${show(json.rope_scaling)}, expected one of them`,
+    )
+}
+
 /** Two forms: `rope_parameters` (transformers 5), or `rope_theta` beside `rope_scaling`. */
 function parseRope(json: Json, where: string, defaults: Defaults & { share: number }): Rope {
+  expectOneForm(json, where)
   const form = json.rope_parameters != null ? 'rope_parameters' : 'rope_scaling'
   const read = fields(json, where)
   const given = read.object(form)

@@ -129,7 +129,7 @@ export const scenarios: {
         flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
       }
       note({ mark: 'open' })
-      const scorer = await openScorer(engine, checkpoint, adapter)
+      const scorer = await openScorer(engine, checkpoint, adapter, engine.compute)
       await twice(note, () => scorer.score(requests))
     }),
 

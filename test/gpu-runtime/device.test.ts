@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
-import { askDriver, computeOf, parseCards, placementOf } from '#gpu-runtime/device.ts'
+import { askDriver, cardOf, computeOf, parseCards, placementOf } from '#gpu-runtime/device.ts'
 
 const GiB = 2 ** 30
 
@@ -56,4 +56,21 @@ test('a driver that cannot be reached is a problem in its own words, and so is n
   assert.deepEqual(await askDriver(failing), { problem: words })
   const absent = await askDriver(join(folder, 'absent'))
   assert.match('problem' in absent ? absent.problem : '', /no NVIDIA driver is installed/)
+})
+
+test('a machine without a driver has nothing to say; one whose card cannot be used says why it computes on its CPU', async () => {
+  const absent = await askDriver(join(folder, 'absent'))
+  assert.deepEqual(cardOf(absent, true), { card: null, problem: null })
+  const t4 = { output: 'Tesla T4, 7.5, 15360 MiB\n' }
+  assert.equal(cardOf(t4, true).card?.name, 'Tesla T4')
+  for (const [answer, provider, problem] of [
+    [t4, false, /Tesla T4 lies idle: onnxruntime's CUDA provider is not installed/],
+    [{ problem: 'NVIDIA-SMI has failed' }, true, /^NVIDIA-SMI has failed$/],
+    [{ output: 'NVIDIA GB10, 12.1, [N/A]\n' }, true, /got "NVIDIA GB10, 12.1, \[N\/A\]"/],
+    [{ output: '\n' }, true, /names no card/],
+  ] as const) {
+    const found = cardOf(answer, provider)
+    assert.equal(found.card, null)
+    assert.match('problem' in found ? (found.problem ?? '') : '', problem)
+  }
 })
