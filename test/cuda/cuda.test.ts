@@ -105,24 +105,32 @@ for (const compute of ['bfloat16', 'float16'] as const)
     },
   )
 
-for (const how of programs)
-  for (const temperature of [0, 0.7])
-    for (const adapter of [null, lora])
-      test(
-        `generating ${temperature === 0 ? 'greedily' : 'by chance'} from ${adapter ? 'an adapter' : 'the base model'}${how.nf4 === null ? '' : ' in NF4'} in ${how.compute} is the card's alone`,
-        { skip: noProvider },
-        async () => {
-          const { capability, compute, nf4: folder } = how
-          const model = { model: modelOf('tiny'), revision: 'tiny', nf4: folder, compute }
-          const prompts = [[1, 2, 3, 4, 5], [6]]
-          const argument = { ...model, lora: adapter, prompts, temperature }
-          const report = await card!.run('generate', argument, { capability })
-          placedOnCard(report)
-          // Nothing comes to the host between tokens.
-          for (const { mark, design, toHost } of report.phases)
-            if (mark === 'run') assert.equal(toHost.length, design!.outputs)
-        },
-      )
+/** All ways of generating from one model, and the usual one from every family. */
+const generations = programs.flatMap((how) => [
+  ...[0, 0.7].flatMap((temperature) =>
+    [null, lora].map((adapter) => ({ name: 'tiny', how, temperature, adapter }) as const),
+  ),
+  ...(how.compute === 'bfloat16'
+    ? familyCases.map((name) => ({ name, how, temperature: 0, adapter: lora }) as const)
+    : []),
+])
+
+for (const { name, how, temperature, adapter } of generations)
+  test(
+    `${name}${how.nf4 === null ? '' : ' in NF4'}, computed in ${how.compute}: generating ${temperature === 0 ? 'greedily' : 'by chance'} from ${adapter ? 'an adapter' : 'the base model'} is the card's alone`,
+    { skip: noProvider || absent(name) },
+    async () => {
+      const { capability, compute, nf4: folder } = how
+      const model = { model: modelOf(name), revision: name.replaceAll('/', '-'), nf4: folder }
+      const prompts = [[1, 2, 3, 4, 5], [6]]
+      const argument = { ...model, compute, lora: adapter, prompts, temperature }
+      const report = await card!.run('generate', argument, { capability })
+      placedOnCard(report)
+      // Nothing comes to the host between tokens.
+      for (const { mark, design, toHost } of report.phases)
+        if (mark === 'run') assert.equal(toHost.length, design!.outputs)
+    },
+  )
 
 test('the optimizer runs on the host and leaves the card alone', { skip: noProvider }, async () => {
   const { error, sessions, phases, devicePeak } = await card!.run('optimizer', { parameters: 1000 })

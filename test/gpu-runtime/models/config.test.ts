@@ -257,6 +257,10 @@ const refused: [fields: object | null, message: RegExp][] = [
     /partial_rotary_factor makes 3 of 16, expected an even number: rotary pairs/,
   ],
   [
+    { rope_parameters: { rope_type: 'default' }, rope_scaling: { rope_type: 'yarn', factor: 4 } },
+    /has rope_parameters and rope_scaling \{"rope_type":"yarn","factor":4\}, expected one of them/,
+  ],
+  [
     { model_type: 'phi3', rope_scaling: { type: 'longrope', short_factor: [1], long_factor: [1] } },
     /rope type is "longrope", expected "default" or "llama3"/,
   ],
