@@ -5,7 +5,6 @@
 import { createInterface } from 'node:readline'
 import { openRows } from '#gpu-runtime/data/rows.ts'
 import { inNf4, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
-import type { Emitted } from '#gpu-runtime/onnx/emit.ts'
 import { Engine, type Session } from '#gpu-runtime/onnx/engine.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { Pairs } from '#gpu-runtime/training/pairs.ts'
@@ -46,8 +45,8 @@ const gate = new Gate()
 let begun = false
 /** An engine that computes only while a step is asked for, so that a step's time is all of its work, and starting none of it. */
 class Waiting extends Engine {
-  override async open(graph: Emitted, ...rest: unknown[]): Promise<Session> {
-    const session = await super.open(graph, ...(rest as []))
+  override async open(...graph: Parameters<Engine['open']>): Promise<Session> {
+    const session = await super.open(...graph)
     return {
       ...session,
       run: async (feeds, options) => {

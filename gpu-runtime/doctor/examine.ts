@@ -89,7 +89,7 @@ function driver(said: DriverAnswer, [card, ...others]: readonly Card[]): Finding
     return {
       what: 'driver',
       // A machine without a driver is one without a card; a driver that does not answer is broken.
-      state: said.problem.startsWith('no ') ? 'untested' : 'wrong',
+      state: said.missing ? 'untested' : 'wrong',
       found: said.problem.split('\n')[0]!,
       advice: 'nvidia-smi itself fails: the driver must answer before anything else can',
     }

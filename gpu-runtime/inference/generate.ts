@@ -94,7 +94,7 @@ export async function openGenerator(
   const sessionFor = async (candidates: number): Promise<Session> => {
     if (open?.candidates !== candidates) {
       await release()
-      open = { candidates, session: await engine.open(program(candidates), { weights }) }
+      open = { candidates, session: await engine.open(program(candidates), weights) }
     }
     return open.session
   }

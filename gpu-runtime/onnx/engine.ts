@@ -20,12 +20,8 @@ export type Device = 'cpu' | 'cuda'
 /** Where graphs run and what `compute` stands for in them: the CPU provider has float32 only. */
 export type Placement = { readonly device: Device; readonly compute: ComputeType }
 
-export type SessionOptions = {
-  /** Mapped, or on a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them. */
-  readonly weights: 'MAPPED' | 'PACKED'
-}
-
-const usual: SessionOptions = { weights: 'MAPPED' }
+/** Mapped, or on a CPU copied in float32 into the layout of its products' kernels, once for each product that takes them. */
+export type Weights = 'MAPPED' | 'PACKED'
 
 const onCpu: Placement = { device: 'cpu', compute: 'float32' }
 
@@ -94,13 +90,12 @@ export class Engine {
   }
 
   /** Loads a graph; rejects when onnxruntime refuses the model. */
-  async open(emitted: Emitted, options: Partial<SessionOptions> = {}): Promise<Session> {
+  async open(emitted: Emitted, weights: Weights = 'MAPPED'): Promise<Session> {
     const session = ++this.#sessions
     const { threads, device } = this
     const profile = this.#profile && `${this.#profile}-${session}`
     const { model } = emitted
-    const settings = { ...usual, ...options, threads, device, profile }
-    await this.#call({ type: 'open', session, model, ...settings })
+    await this.#call({ type: 'open', session, model, threads, device, weights, profile })
     return {
       run: (feeds, options = {}) =>
         this.#call({

@@ -14,7 +14,7 @@ import { runValues, type Value } from '#gpu-runtime/planning/values.ts'
 import { floats, type Feeds } from '#gpu-runtime/tensor/feed.ts'
 import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
 import { AdamW, adamDefaults } from '#gpu-runtime/training/adamw.ts'
-import { nllTokens, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
+import { denominators, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
 
 /** Writes a line of the report: a mark, or what a run was given. */
 export type Note = (line: { mark: string } | { run: Design }) => void
@@ -94,15 +94,10 @@ export const scenarios: {
       describeRuns(engine, note)
       const checkpoint = await checkpointOf(model)
       const graph = stepGraph(checkpoint, spec, 0.1, recompute, engine.compute)
-      const denominators = {
-        nllTokens: pairs.reduce((n, p) => n + nllTokens(p, 'PROMPT_AND_CHOSEN'), 0),
-        pairs: pairs.length,
-        accumulation: 1,
-      }
       const { feeds } = prepare(
         checkpoint.config,
         pairs,
-        pairs.map(() => denominators),
+        denominators(pairs, { dialect: 'ODDSMITH', nll: 'PROMPT_AND_CHOSEN' }, 1),
         'PROMPT_AND_CHOSEN',
         new Float32Array(checkpoint.config.hidden),
         spec.dropout > 0 ? { seed: 1, step: 1 } : null,

@@ -9,7 +9,7 @@ import { meanHeadRow, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import type { Values } from '#gpu-runtime/training/metrics.ts'
-import { nllTokens, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
+import { denominators, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
 import { train } from '#gpu-runtime/training/train.ts'
 import { Recipe, type TrainSpec } from '#schema/spec.ts'
 import { assertClose } from '../gpu-runtime/closeness.ts'
@@ -52,15 +52,10 @@ for (const recompute of ['ATTENTION', 'LAYER'] as const)
 
       const { pairs, orpo } = golden
       const nll = 'PROMPT_AND_CHOSEN'
-      const denominators = {
-        nllTokens: pairs.reduce((n, p) => n + nllTokens(p, nll), 0),
-        pairs: pairs.length,
-        accumulation: 1,
-      }
       const prepared = prepare(
         config,
         pairs,
-        pairs.map(() => denominators),
+        denominators(pairs, { dialect: 'ODDSMITH', nll }, 1),
         nll,
         await meanHeadRow(checkpoint),
       )

@@ -4,7 +4,7 @@ import test from 'node:test'
 import { examine } from '#gpu-runtime/doctor/examine.ts'
 import { page, type Finding } from '#gpu-runtime/doctor/report.ts'
 
-const without = { problem: 'no nvidia-smi: no NVIDIA driver is installed' }
+const without = { problem: 'no nvidia-smi: no NVIDIA driver is installed', missing: true } as const
 const onCpu = await examine(without, false)
 const find = (findings: readonly Finding[], what: string) => findings.find((f) => f.what === what)!
 

@@ -39,7 +39,7 @@ import { storedNf4 } from '#gpu-runtime/quantization/store.ts'
 import type { Nf4Weight } from '#gpu-runtime/tensor/storedWeight.ts'
 import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
 import { weight } from '#gpu-runtime/tensor/ops.ts'
-import { nllTokens, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
+import { denominators, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
 import { assertClose } from '../closeness.ts'
 import { absent, loraOf, modelOf, readJson, readTensors, type CaseName } from '../golden.ts'
 import { dequantize, dequantizeAbsmax } from './reference.ts'
@@ -78,15 +78,10 @@ async function step(checkpoint: Checkpoint, name: CaseName, recompute: Recompute
     cut: { prompt: 0, chosen: 0, rejected: 0 },
   }))
   const nll = 'PROMPT_AND_CHOSEN'
-  const denominators = {
-    nllTokens: pairs.reduce((n, p) => n + nllTokens(p, nll), 0),
-    pairs: pairs.length,
-    accumulation: 1,
-  }
   const prepared = prepare(
     checkpoint.config,
     pairs,
-    pairs.map(() => denominators),
+    denominators(pairs, { dialect: 'ODDSMITH', nll }, 1),
     nll,
     await meanHeadRow(checkpoint),
   )

@@ -11,8 +11,9 @@ import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { exhausted, judge, type Standing } from '#gpu-runtime/training/best.ts'
 import { loadState, saveState, type TrainingState } from '#gpu-runtime/training/state.ts'
-import { train, type TrainEvent } from '#gpu-runtime/training/train.ts'
+import type { TrainEvent } from '#gpu-runtime/training/train.ts'
 import { loraOf, modelOf, readJson } from '../golden.ts'
+import { collect, of } from './collect.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
@@ -70,8 +71,6 @@ async function run(
   resume: TrainingState | null = null,
   until = Infinity,
 ): Promise<TrainEvent[]> {
-  const stop = new AbortController()
-  const events: TrainEvent[] = []
   const pairs = {
     count: rows,
     get: async (row: number) => ({
@@ -81,22 +80,9 @@ async function run(
     }),
     check: async () => {},
   }
-  for await (const event of train({
-    spec,
-    checkpoint,
-    pairs,
-    engine,
-    resume,
-    signal: stop.signal,
-  })) {
-    events.push(event)
-    if (event.type === 'progress' && event.done === until) stop.abort()
-  }
-  return events
+  return await collect({ spec, checkpoint, pairs, engine, resume }, until)
 }
 
-const of = <T extends TrainEvent['type']>(events: readonly TrainEvent[], type: T) =>
-  events.filter((e): e is Extract<TrainEvent, { type: T }> => e.type === type)
 const held = (events: readonly TrainEvent[], metric: string) =>
   of(events, 'metrics').flatMap(({ step, values }) =>
     metric in values ? [{ step, value: values[metric]! }] : [],

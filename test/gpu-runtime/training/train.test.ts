@@ -17,6 +17,7 @@ import { NonFinite } from '#gpu-runtime/error.ts'
 import { train, type TrainEvent } from '#gpu-runtime/training/train.ts'
 import type { PairSource } from '#gpu-runtime/training/pairs.ts'
 import { assertClose } from '../closeness.ts'
+import { collect, of } from './collect.ts'
 import {
   absent,
   cases,
@@ -86,31 +87,16 @@ const fresh = (trainables: Float32Array<ArrayBuffer>): TrainingState => ({
   best: null,
 })
 
-async function collect(
+const trainOn = async (
   name: CaseName,
   spec: TrainSpec,
   resume: TrainingState | null,
   until = Infinity,
   golden = readJson(name),
-): Promise<TrainEvent[]> {
-  const stop = new AbortController()
-  const events: TrainEvent[] = []
-  for await (const event of train({
-    spec,
-    checkpoint: await openCheckpoint(modelOf(name)),
-    pairs: source(golden),
-    engine,
-    resume,
-    signal: stop.signal,
-  })) {
-    events.push(event)
-    if (event.type === 'progress' && event.done === until) stop.abort()
-  }
-  return events
+): Promise<TrainEvent[]> => {
+  const checkpoint = await openCheckpoint(modelOf(name))
+  return await collect({ spec, checkpoint, pairs: source(golden), engine, resume }, until)
 }
-
-const of = <T extends TrainEvent['type']>(events: readonly TrainEvent[], type: T) =>
-  events.filter((e): e is Extract<TrainEvent, { type: T }> => e.type === type)
 
 /** Every metric that TRL logs, step by step. */
 function compareCurves(
@@ -151,7 +137,7 @@ for (const name of cases) {
     { skip: absent(name) },
     async () => {
       const golden = readJson(name)
-      const events = await collect(name, specOf(golden), fresh(await startOf(name, 'initial.')))
+      const events = await trainOn(name, specOf(golden), fresh(await startOf(name, 'initial.')))
       compareCurves(events, golden.training.steps)
       assertClose(
         of(events, 'trained')[0]!.trainables,
@@ -169,7 +155,7 @@ test('steps of fewer micro-batches and a micro-batch of one pair, at the end of 
   golden.pairs = golden.pairs.slice(0, 7)
   golden.training.settings = settings
   compareCurves(
-    await collect(
+    await trainOn(
       'tiny',
       specOf(golden),
       fresh(await startOf('tiny', 'initial.')),
@@ -194,8 +180,8 @@ for (const { logEvery, optimizer, r, dropout } of [
     Object.assign(spec.lora, { r, dropout })
     const { config } = await openCheckpoint(modelOf('tiny'))
     const sizes = sizesOf(lora(config, spec.lora).trainables)
-    const whole = await collect('tiny', spec, null)
-    const first = await collect('tiny', spec, null, 7)
+    const whole = await trainOn('tiny', spec, null)
+    const first = await trainOn('tiny', spec, null, 7)
     const { state } = of(first, 'state').at(-1)!
     assert.equal(state.step, 7)
     assert.equal(of(first, 'trained').length, 0)
@@ -208,7 +194,7 @@ for (const { logEvery, optimizer, r, dropout } of [
     const directory = await mkdtemp(join(tmpdir(), 'oddsmith-state-'))
     const file = join(directory, 'checkpoint.safetensors')
     await saveState(file, state)
-    const second = await collect('tiny', spec, await loadState(file, sizes, spec.recipe))
+    const second = await trainOn('tiny', spec, await loadState(file, sizes, spec.recipe))
     const other = optimizer === 'ADAMW' ? 'ADAMW_8BIT' : 'ADAMW'
     await assert.rejects(
       loadState(file, sizes, { optimizer: other }),
@@ -234,7 +220,7 @@ test('what dropout drops depends on the seed, not on how pairs are gathered into
     spec.dataset.testSize = 2
     spec.engine.tokenBudget = tokenBudget
     spec.lora.dropout = dropout
-    const metrics = of(await collect('tiny', spec, fresh(trained)), 'metrics')
+    const metrics = of(await trainOn('tiny', spec, fresh(trained)), 'metrics')
     const series = (name: string) =>
       metrics.flatMap(({ values }) => (name in values ? [values[name]!] : []))
     return { losses: series('loss'), heldOut: series('eval_loss') }
@@ -257,7 +243,7 @@ test('with 8-bit moments, training goes where it goes with float32 ones', async 
   const losses = async (optimizer: Recipe['optimizer']) => {
     const spec = specOf(readJson('tiny'), { optimizer })
     spec.lora.r = eightBits.r
-    return of(await collect('tiny', spec, null), 'metrics').map(({ values }) => values.loss!)
+    return of(await trainOn('tiny', spec, null), 'metrics').map(({ values }) => values.loss!)
   }
   const [wide, narrow] = [await losses('ADAMW'), await losses('ADAMW_8BIT')]
   assert.ok(wide[0]! - wide.at(-1)! > 0.5, `${wide}`)
@@ -270,7 +256,7 @@ test('a loss that leaves the numbers ends training and says which term did, at w
   const broken = fresh(await startOf('tiny', 'initial.'))
   broken.trainables.fill(1e30)
   await assert.rejects(
-    collect('tiny', specOf(golden), broken),
+    trainOn('tiny', specOf(golden), broken),
     (error: unknown) =>
       error instanceof NonFinite &&
       /^step 1: (loss|nll_loss|logps\/chosen) is (NaN|Infinity)/.test(error.message),
