@@ -4,6 +4,7 @@
  */
 import { createReadStream } from 'node:fs'
 import { FormatError } from '../error.ts'
+import { maxRowBytes } from './place.ts'
 
 /** One row's JSON text, in bytes. */
 export type RawRow = {
@@ -21,9 +22,6 @@ export type RawRow = {
   readonly last: boolean
 }
 
-/** A row is held in memory as a whole. */
-const maxRowBytes = 2 ** 28
-
 const newline = 0x0a
 const quote = 0x22
 const comma = 0x2c
@@ -36,17 +34,19 @@ const isBlank = (byte: number) =>
   byte === 0x20 || byte === newline || byte === 0x0d || byte === 0x09
 
 /**
- * The rows of the file in order. A file whose first character is `[` is a JSON array, any other has
+ * The rows of the file in order, from its bytes or what they were packed from. A file whose first character is `[` is a JSON array, any other has
  * one value a line; a byte order mark, CRLF, blank lines and a last line without a line break are
  * all fine. Throws FormatError where an array is not well-formed between its rows; the rows
  * themselves are not looked into.
  */
-export async function* scanRows(path: string): AsyncGenerator<RawRow> {
-  const chunks = createReadStream(path, { highWaterMark: 2 ** 20 })
+export async function* scanRows(
+  path: string,
+  chunks: AsyncIterable<Buffer> = createReadStream(path, { highWaterMark: 2 ** 20 }),
+): AsyncGenerator<RawRow> {
   let split: (((chunk: Buffer) => RawRow[]) & { end(): RawRow[] }) | null = null
   let head = Buffer.alloc(0)
   let line = 1
-  for await (const chunk of chunks as AsyncIterable<Buffer>) {
+  for await (const chunk of chunks) {
     if (split !== null) {
       yield* split(chunk)
       continue

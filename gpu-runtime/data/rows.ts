@@ -1,11 +1,19 @@
 /**
- * Rows of a JSONL file or a JSON array: streamed in order, or read on demand by number. Rows are
- * numbered from 0.
+ * Rows of a file: streamed in order from every format (source.ts), or, of JSON, read on demand by
+ * number. Rows are numbered from 0.
  */
 import { open } from 'node:fs/promises'
 import { FormatError } from '../error.ts'
 import { jsonErrorOffset } from '../files/json.ts'
+import { readTask } from './bigBench.ts'
+import { readCsv } from './csv.ts'
+import { readPages } from './pages.ts'
+import { readParquet } from './parquet.ts'
+import { place, type Row } from './place.ts'
 import { scanRows } from './rowScan.ts'
+import { sourceOf, type RowFormat, type Source } from './source.ts'
+
+export { place }
 
 export type Rows = {
   readonly count: number
@@ -16,21 +24,33 @@ export type Rows = {
   close(): Promise<void>
 }
 
-/** How messages name a row: rows count from 0 as in Python, lines from 1 as in editors. */
-export const place = (row: number, line?: number): string =>
-  line === undefined ? `row ${row} (counted from 0)` : `row ${row} (line ${line})`
-
 /**
- * Every row, parsed, in order; memory holds one row of JSONL or of an array. Throws FormatError at
- * the first that is not JSON.
+ * Every row, parsed, in order; memory holds one row, or what its format makes one piece: a row
+ * group of Parquet, a page of wikitext, a task of BIG-bench. Throws FormatError with file and row
+ * at the first that is wrong.
  */
-export async function* readRows(path: string): AsyncGenerator<{ row: number; value: unknown }> {
-  for await (const { row, line, bytes, last } of scanRows(path))
+export async function* readRows(path: string): AsyncGenerator<Row> {
+  const source = await sourceOf(path)
+  yield* readers[source.format](source)
+}
+
+const readers: { readonly [F in RowFormat]: (source: Source) => AsyncGenerator<Row> } = {
+  json: readJson,
+  csv: readCsv,
+  parquet: readParquet,
+  pages: readPages,
+  async *task(source) {
+    yield* (await readTask(source)) ?? readJson(source)
+  },
+}
+
+async function* readJson({ path, chunks }: Source): AsyncGenerator<Row> {
+  for await (const { row, line, bytes, last } of scanRows(path, chunks()))
     yield { row, value: parse(bytes, { path, row, line, last }) }
 }
 
 /**
- * Index the file: 24 bytes a row stay in memory, the rows on disk until they are read. The file
+ * Index a JSONL file or a JSON array: 24 bytes a row stay in memory, the rows on disk until they are read. The file
  * must not change while open.
  */
 export async function openRows(path: string): Promise<Rows> {

@@ -113,8 +113,6 @@ const broken: [name: string, content: string | Uint8Array, message: RegExp][] = 
     '[1]\n[2]',
     /unexpected text after the closing bracket on line 2, after 1 rows/,
   ],
-  ['Parquet', 'PAR1\x15\x04', /expected JSONL or a JSON array, got Parquet/],
-  ['gzip', Buffer.from([0x1f, 0x8b, 8, 0, 0]), /expected JSONL or a JSON array, got gzip/],
 ]
 for (const [name, content, message] of broken)
   test(`${name} is refused, saying where`, async (t) => {
@@ -132,6 +130,13 @@ for (const [name, content, message] of broken)
       { name: 'FormatError', message },
     )
   })
+
+test('rows on demand are JSON’s only', async (t) => {
+  const refused = async (content: string | Uint8Array, message: RegExp) =>
+    assert.rejects(openRows(await fileOf(t, content)), { name: 'FormatError', message })
+  await refused('PAR1\x15\x04', /expected JSONL or a JSON array, got Parquet/)
+  await refused(Buffer.from([0x1f, 0x8b, 8, 0, 0]), /expected JSONL or a JSON array, got gzip/)
+})
 
 test('a file that does not exist is the system’s error', async () => {
   await assert.rejects(Array.fromAsync(readRows('/nonexistent/rows.jsonl')), { code: 'ENOENT' })
