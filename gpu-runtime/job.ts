@@ -2,54 +2,32 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
-import type { LoraSpec, ScoreDtype, TrainSpec } from '#schema/spec.ts'
+import type { ArtifactRef, Job } from '#schema/protocol.ts'
+import type { LoraSpec, TrainSpec } from '#schema/spec.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { openRows } from './data/rows.ts'
-import { findCard, placementOf, usableMemory, type Card } from './device.ts'
+import { findCard, placementOf, usableMemory } from './device.ts'
 import { FormatError } from './error.ts'
-import { evaluate, prepareTask, type Prepared } from './evaluation/run.ts'
-import { openScorer } from './inference/score.ts'
 import { lora, sizesOf } from './lora/lora.ts'
 import { adapterFiles, hasAddedRows, loadAdapter, saveAdapter } from './lora/peft.ts'
 import { withAddedTokens } from './models/addedTokens.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
-import type { ComputeType } from './onnx/emit.ts'
 import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
-import { openChatMl, tokenizerFiles, type ChatMl } from './text/chatMl.ts'
-import { openText, type Text } from './text/text.ts'
+import { openChatMl, tokenizerFiles } from './text/chatMl.ts'
+import { openText } from './text/text.ts'
 import { cacheFolder } from './quantization/store.ts'
+import { prepareAll, scoreAll } from './scoring.ts'
 import { Pairs, type PairSource } from './training/pairs.ts'
 import { loadState, saveState, type TrainingState } from './training/state.ts'
 import { threadsOf, train } from './training/train.ts'
+import type { Adapter, Bench } from './workbench.ts'
 
 /** How a job ended, short of an error. */
 export type Ending =
   | { readonly type: 'finished'; readonly summary: Record<string, number> }
   | { readonly type: 'interrupted'; readonly step: number | null }
-
-/** `checkpoint` is what it stands on: the base's, with room for the tokens that it adds. */
-type Adapter = {
-  readonly spec: LoraSpec
-  readonly flat: Float32Array<ArrayBuffer>
-  readonly checkpoint: Checkpoint
-}
-
-type Bench = {
-  readonly client: Client
-  readonly report: Reporter
-  readonly signal: AbortSignal
-  readonly checkpoint: Checkpoint
-  readonly text: Text
-  /** What adapters of a model without a chat template are trained and asked in; null where the model has one. */
-  readonly chatMl: ChatMl | null
-  readonly engine: Engine
-  readonly card: Card | null
-  /** A folder of this job's own, gone at its end. */
-  readonly scratch: string
-}
 
 /** Throws FormatError for bad input and NonFinite for a diverged training; all else is our own fault. */
 export async function work(
@@ -275,112 +253,4 @@ async function fetchAdapter(files: readonly ArtifactRef[], bench: Bench): Promis
   }
   const checkpoint = (await hasAddedRows(scratch)) ? grown(bench) : bench.checkpoint
   return { ...(await loadAdapter(scratch, checkpoint)), checkpoint }
-}
-
-type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
-
-/**
- * What each subject is asked in. Plain text is the same tokens for both; what a template writes is ChatML for the adapter of a
- * model without one, and cannot be asked of the model itself, which lacks the tokens.
- */
-function textsFor({ checkpoint, text, chatMl }: Bench): Record<Subject, Text> {
-  if (chatMl === null) return { BASE: text, ADAPTER: text }
-  const { encode, decode, hasTemplate, render } = chatMl.text
-  const refuse = () => {
-    throw new FormatError(
-      `${checkpoint.directory}: no chat template, neither in tokenizer_config.json nor in chat_template.jinja: this task can be asked of an adapter, which is trained in ChatML, not of the model itself`,
-    )
-  }
-  return {
-    BASE: { ...text, render: refuse },
-    ADAPTER: { ...text, encode, decode, hasTemplate, render },
-  }
-}
-
-/** Read the rows of every order and make its requests; subjects of one task share them. */
-async function prepareAll(
-  orders: readonly EvaluationOrder[],
-  bench: Bench,
-): Promise<PreparedOrder[]> {
-  const { signal, checkpoint } = bench
-  const texts = textsFor(bench)
-  const prepare = async (
-    { settings: { task, limit, rowsSha256 }, rows }: EvaluationOrder,
-    text: Text,
-  ) => {
-    await expectPinned(rows, rowsSha256)
-    const { maxPositions } = checkpoint.config
-    return await inFile(rows, () => prepareTask(task, rows, limit, text, maxPositions, signal))
-  }
-  const tasks = new Map<string, Prepared>()
-  const prepared: PreparedOrder[] = []
-  for (const order of orders) {
-    const { task: name, limit, rowsSha256 } = order.settings
-    const text = texts[order.subject]
-    const same = `${name} ${rowsSha256} ${limit} ${text === texts.BASE}`
-    const task = tasks.get(same) ?? (await prepare(order, text))
-    tasks.set(same, task)
-    prepared.push({ ...order, task })
-  }
-  return prepared
-}
-
-/** What the arithmetic of scores is done in; what NF4 adds is the checkpoint's matter. */
-const scoreTypes: { readonly [D in ScoreDtype]: ComputeType } = {
-  FLOAT32: 'float32',
-  BFLOAT16: 'bfloat16',
-  FLOAT16: 'float16',
-  NF4: 'float32',
-  NF4_BFLOAT16: 'bfloat16',
-  NF4_FLOAT16: 'float16',
-}
-
-/** Score every order, subject by subject, so that one model's session is open at a time. null: interrupted. */
-async function scoreAll(
-  orders: readonly PreparedOrder[],
-  tokenBudget: number,
-  adapter: Adapter | null,
-  { report, signal, checkpoint, engine }: Bench,
-): Promise<number | null> {
-  if (orders.length === 0) return 0
-  report.event('phase', { phase: 'EVALUATE' })
-  const total = orders.reduce((n, o) => n + o.task.documents.length, 0)
-  let [done, tokens] = [0, 0]
-  const begin = performance.now()
-  for (const subject of ['BASE', 'ADAPTER'] satisfies Subject[]) {
-    const mine = orders.filter((o) => o.subject === subject)
-    if (mine.length === 0) continue
-    const tuned = subject === 'ADAPTER' ? adapter : null
-    // One run's evaluations are all scored in one type.
-    const compute = scoreTypes[mine[0]!.settings.dtype]
-    const scorer = await openScorer(engine, tuned?.checkpoint ?? checkpoint, tuned, compute)
-    for (const { key, task } of mine) {
-      report.event('evaluation', {
-        key,
-        promptHash: task.promptHash,
-        documents: task.documents.length,
-      })
-      let scored = 0
-      for await (const batch of evaluate(task, scorer, tokenBudget, signal)) {
-        for (let i = 0; i < batch.samples.length; i += 500)
-          report.event('samples', { key, samples: batch.samples.slice(i, i + 500) })
-        scored += batch.samples.length
-        done += batch.samples.length
-        tokens += batch.tokens
-        const seconds = (performance.now() - begin) / 1000
-        report.event('progress', {
-          phase: 'EVALUATE',
-          done,
-          total,
-          unit: 'documents',
-          tokensPerSecond: tokens / seconds,
-          etaSeconds: ((total - done) * seconds) / done,
-        })
-      }
-      if (scored < task.documents.length) return null
-      report.event('evaluated', { key, documents: scored })
-    }
-    await scorer.release()
-  }
-  return done
 }

@@ -74,12 +74,18 @@ export const samples = table(
     document: integer().notNull(),
     /** Hash of the rendered requests: samples are paired only where it agrees. */
     hash: text().notNull(),
-    gold: integer().notNull(),
-    picked: integer().notNull(),
-    choices: jsonb().$type<{ logLikelihood: number | null; tokens: number }[]>().notNull(),
+    gold: integer(),
+    picked: integer(),
+    choices: jsonb()
+      .$type<{ logLikelihood: number | null; tokens: number; greedy?: boolean | undefined }[]>()
+      .notNull(),
     scores: jsonb().$type<Record<string, number | null>>().notNull(),
+    /** Weights other than 1 by metric; null for none. */
+    weights: jsonb().$type<Record<string, number>>(),
     question: text().notNull(),
     answers: jsonb().$type<string[]>().notNull(),
+    /** What the model wrote; null where it chose. */
+    response: text(),
   },
   (t) => [primaryKey({ columns: [t.evaluationId, t.document] })],
 )

@@ -22,6 +22,8 @@ export const EvaluationOrder = z.object({
   subject: Subject,
   settings: EvaluationSettings,
   rows: z.string(),
+  /** Solved examples for few-shot prompts. */
+  examples: z.string().nullable().default(null),
 })
 export type EvaluationOrder = z.infer<typeof EvaluationOrder>
 
@@ -61,6 +63,8 @@ export const Choice = z.object({
   /** Sum of the log-likelihoods of its tokens, in nats. */
   logLikelihood: real,
   tokens: z.number().int(),
+  /** Whether each of its tokens was the likeliest; absent where nobody asked. */
+  greedy: z.boolean().optional(),
 })
 
 export const Sample = z.object({
@@ -68,14 +72,19 @@ export const Sample = z.object({
   document: z.number().int().nonnegative(),
   /** sha256 over the rendered requests of this document. */
   hash: z.string(),
-  gold: z.number().int(),
-  picked: z.number().int(),
+  /** Index of the right choice, or the first of them; null where there is nothing to choose. */
+  gold: z.number().int().nullable(),
+  picked: z.number().int().nullable(),
   choices: z.array(Choice),
-  /** Metric name to score, 0 or 1 for accuracies. */
+  /** Metric name to score: 0 or 1 for accuracies, a log-likelihood for perplexities. */
   scores: z.record(z.string(), real),
-  /** The beginning of the context and the choices, for people. */
-  question: z.string().max(600),
-  answers: z.array(z.string().max(200)),
+  /** What a score counts for in a quotient of sums, where that is not 1: words, bytes, instructions. */
+  weights: z.record(z.string(), z.number()).optional(),
+  /** The end of the question, and the beginnings of the choices or of the expected answer, for people. */
+  question: z.string().max(2000),
+  answers: z.array(z.string().max(400)),
+  /** What the model wrote, where it was asked to write. */
+  response: z.string().max(8192).optional(),
 })
 export type Choice = z.infer<typeof Choice>
 export type Sample = z.infer<typeof Sample>

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { optionIssues, Schedule, ScheduleOptions } from './schedules.ts'
-import { taskNames, type TaskName } from './tasks.ts'
+import { taskDialects } from './tasks.ts'
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex')
 const count = z.number().int().positive()
@@ -202,17 +202,33 @@ export function scoreDtype(quantization: Quantization, compute: Engine['compute'
 
 /** Everything that changes the meaning of a score. Two evaluations are comparable when these are equal. */
 export const EvaluationSettings = z.object({
-  task: z.enum(taskNames as [TaskName, ...TaskName[]]),
+  task: z.string(),
   version: count,
-  /** First rows only; null for all. */
+  /** First documents only, in the dialect's order; null for all. */
   limit: count.nullable(),
   rowsSha256: sha256,
-  fewShot: z.literal(0),
-  dialect: z.enum(['LM_EVAL']),
+  /** Solved examples before each question. */
+  fewShot: z.number().int().min(0).max(100).default(0),
+  /** Where examples are drawn by chance: the seed of Python's random.Random, as the harness has it. */
+  fewShotSeed: z.number().int().min(0).max(0xffffffff).default(1234),
+  /** Of the file that examples come from; null without examples. */
+  examplesSha256: sha256.nullable().default(null),
+  /** Questions are asked in the model's chat template. */
+  chatTemplate: z.boolean().default(false),
+  /** Examples are turns of their own, not one text; only with the chat template. */
+  fewShotAsMultiturn: z.boolean().default(false),
+  systemInstruction: z.string().min(1).max(10_000).nullable().default(null),
+  /** Whether BOS goes first: as the tokenizer does it, always, or never. */
+  bos: z.enum(['TOKENIZER', 'ALWAYS', 'NEVER']).default('TOKENIZER'),
+  dialect: z.enum(taskDialects),
   dtype: z.enum(scoreDtypes),
 })
 
-export const TaskRef = z.object({ settings: EvaluationSettings, rows: z.string() })
+export const TaskRef = z.object({
+  settings: EvaluationSettings,
+  rows: z.string(),
+  examples: z.string().nullable().default(null),
+})
 
 export const Engine = z.object({
   /** AUTO: the least for which memory suffices. */

@@ -8,7 +8,7 @@ import {
   evaluations,
   runs,
 } from '#schema/tables.ts'
-import { isTask, tasks } from '#schema/tasks.ts'
+import { tasks } from '#schema/tasks.ts'
 import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { Conflict, InvalidInput, NotFound } from '../problem.ts'
@@ -75,12 +75,12 @@ export async function compareSubjects(
   },
 ): Promise<Comparison> {
   const wrong = (input.tasks ?? []).flatMap((task, i) =>
-    isTask(task)
+    tasks.has(task)
       ? []
       : [
           {
             path: ['tasks', String(i)],
-            message: `expected one of ${Object.keys(tasks).join(', ')}, got "${task}"`,
+            message: `expected one of ${[...tasks.keys()].join(', ')}, got "${task}"`,
           },
         ],
   )
@@ -126,7 +126,7 @@ async function insertComparison(
   const rows = []
   for (const { baseline, candidate } of pairs) {
     const { task, id: candidateEvaluationId } = candidate
-    for (const metric of isTask(task) ? tasks[task].metrics : []) {
+    for (const metric of tasks.get(task)?.metrics ?? []) {
       const [counts] = await countPairs(db, metric, [
         { baseline: baseline.id, candidate: candidateEvaluationId },
       ])

@@ -2,7 +2,8 @@
 import { and, desc, eq, isNotNull } from 'drizzle-orm'
 import type { EvaluationSettings } from '#schema/spec.ts'
 import { adapters, baseModels, comparisons, evaluations, scores } from '#schema/tables.ts'
-import { isTask, taskNames, tasks, type Metric, type TaskName } from '#schema/tasks.ts'
+import type { Metric } from '#schema/metrics.ts'
+import { taskNames, tasks } from '#schema/tasks.ts'
 import type { Db } from '../database.ts'
 import { differ, type Difference } from './difference.ts'
 import type { Interval } from './confidence.ts'
@@ -33,7 +34,7 @@ export type Standing = {
 
 /** Scores that may be compared: one task, one settings hash, one prompt hash. `metric` is the task's headline. */
 export type Board = {
-  readonly task: TaskName
+  readonly task: string
   readonly title: string
   readonly metric: Metric
   readonly settings: EvaluationSettings
@@ -124,8 +125,9 @@ async function rows(
 
   return found.flatMap(({ evaluation, baseModel, adapter, comparisonId }) => {
     const { id, task, runId, settings, settingsHash, promptHash, finishedAt } = evaluation
-    if (!isTask(task)) return []
-    const { title, headline: metric } = tasks[task]
+    const entry = tasks.get(task)
+    if (entry === undefined) return []
+    const { title, headline: metric } = entry
     const score = scoreOf.get(`${id} ${metric}`)
     if (score === undefined) return []
     const { n, mean, standardError } = score

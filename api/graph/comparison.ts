@@ -4,7 +4,6 @@ import { Conflict, InvalidInput, NotFound } from '../problem.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
-import { TaskNameType } from './task.ts'
 
 const member = { member: true }
 
@@ -111,7 +110,7 @@ const CompareInput = builder.inputType('CompareInput', {
       description: 'What is to be better.',
     }),
     tasks: t.field({
-      type: [TaskNameType],
+      type: ['String'],
       description: 'On which tasks. Default: all that both were scored on.',
     }),
   }),

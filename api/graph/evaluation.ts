@@ -35,11 +35,16 @@ const Choice = builder.objectRef<Sample['choices'][number]>('Choice').implement(
       description: "Sum of its tokens' log-likelihoods in nats; null where it was not finite.",
     }),
     tokens: t.exposeInt('tokens', { description: 'How many tokens it has.' }),
+    greedy: t.exposeBoolean('greedy', {
+      nullable: true,
+      description:
+        'Whether each of its tokens was the likeliest; null where the task does not ask.',
+    }),
   }),
 })
 
 const SampleScore = builder
-  .objectRef<{ metric: string; value: number | null }>('SampleScore')
+  .objectRef<{ metric: string; value: number | null; weight: number }>('SampleScore')
   .implement({
     description: 'One metric of one sample.',
     authScopes: member,
@@ -47,7 +52,12 @@ const SampleScore = builder
       metric: t.exposeString('metric', { description: 'What was measured.' }),
       value: t.exposeFloat('value', {
         nullable: true,
-        description: '1 for right and 0 for wrong, where it is an accuracy.',
+        description:
+          '1 for right and 0 for wrong, where it is an accuracy; a log-likelihood, where it is a perplexity.',
+      }),
+      weight: t.exposeFloat('weight', {
+        description:
+          'What it counts for in the quotient of sums: 1, or so many words, bytes or instructions.',
       }),
     }),
   })
@@ -63,16 +73,29 @@ builder.drizzleObject('samples', {
     }),
     question: t.exposeString('question', { description: 'The beginning of the question.' }),
     answers: t.exposeStringList('answers', { description: 'The beginnings of the answers.' }),
-    gold: t.exposeInt('gold', { description: 'Which answer is right, from 0.' }),
+    gold: t.exposeInt('gold', {
+      nullable: true,
+      description:
+        'Which answer is right, from 0: the first, if there are several; null where there is no choice.',
+    }),
     picked: t.exposeInt('picked', {
+      nullable: true,
       description: 'Which answer the model found likeliest, from 0.',
+    }),
+    response: t.exposeString('response', {
+      nullable: true,
+      description: 'The beginning of what the model wrote; null where it chose.',
     }),
     choices: t.expose('choices', { type: [Choice], description: 'How likely each answer was.' }),
     scores: t.field({
       type: [SampleScore],
       description: 'What it counts for.',
-      resolve: (sample) =>
-        Object.entries(sample.scores).map(([metric, value]) => ({ metric, value })),
+      resolve: ({ scores, weights }) =>
+        Object.entries(scores).map(([metric, value]) => ({
+          metric,
+          value,
+          weight: weights?.[metric] ?? 1,
+        })),
     }),
   }),
 })

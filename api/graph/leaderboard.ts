@@ -6,7 +6,7 @@ import { builder } from './builder.ts'
 import { ComparisonType } from './comparison.ts'
 import { EvaluationType } from './evaluation.ts'
 import { ModelType } from './model.ts'
-import { SettingsType, TaskNameType } from './task.ts'
+import { SettingsType } from './task.ts'
 
 const linked = {
   authScopes: { member: true },
@@ -101,7 +101,7 @@ const StandingType = builder.objectRef<Standing>('Standing').implement({
 const BoardType = builder.objectRef<Board>('Board').implement({
   description: 'Scores that are comparable: settings and prompts are the same in every row.',
   fields: (t) => ({
-    task: t.expose('task', { type: TaskNameType, description: "The task's name." }),
+    task: t.exposeString('task', { description: "The task's name." }),
     title: t.exposeString('title', { description: 'What people call the task.' }),
     metric: t.exposeString('metric', { description: 'What is ranked.' }),
     settings: t.expose('settings', { type: SettingsType, description: 'What all rows agree on.' }),
@@ -122,7 +122,7 @@ builder.queryField('leaderboard', (t) =>
     type: [BoardType],
     description: 'The boards. Needs no key.',
     args: {
-      task: t.arg({ type: TaskNameType, description: "Only this task's." }),
+      task: t.arg.string({ description: "Only this task's." }),
       settingsHash: t.arg.string({ description: 'Only the board of these settings.' }),
     },
     resolve: (_root, { task, settingsHash }, { db }) =>

@@ -73,10 +73,11 @@ function excesses(event: RunEvent): string[] {
     text('key', body.key, 200)
     for (const sample of body.samples) {
       whole('document', sample.document)
-      whole('gold', sample.gold, -1)
-      whole('picked', sample.picked, -1)
+      whole('gold', sample.gold)
+      whole('picked', sample.picked)
       text('hash', sample.hash, 64)
       names(sample.scores, 50)
+      names(sample.weights ?? {}, 50)
       if (Math.max(sample.choices.length, sample.answers.length) > 200)
         found.push('expected at most 200 choices')
     }

@@ -5,8 +5,10 @@ import { and, count, eq } from 'drizzle-orm'
 import {
   scoreDtype,
   type EvaluateSpec,
+  type EvaluationSettings,
   type LoraSpec,
   type RunSpec,
+  type ScoreDtype,
   type TaskRef,
   type TrainSpec,
 } from '#schema/spec.ts'
@@ -184,30 +186,55 @@ async function pinTasks(
   { quantization, engine }: Pick<TrainSpec, 'quantization' | 'engine'>,
   at: readonly string[],
 ): Promise<TaskRef[]> {
-  const pinned = wanted.map(async ({ task, limit, rows }, i): Promise<TaskRef> => {
-    const where = [...at, String(i), 'rows']
-    const { path, sha256: rowsSha256 } =
-      rows === undefined
-        ? await pinFile(
-            config,
-            await findRows(config, tasks[task].rows, where),
-            where,
-            config.benchmarkRoots,
-          )
-        : await pinFile(config, rows, where)
-    const settings = {
-      task,
-      version: tasks[task].version,
-      limit: limit ?? null,
-      rowsSha256,
-      fewShot: 0,
-      dialect: 'LM_EVAL',
-      dtype: scoreDtype(quantization, engine.compute),
-    } as const
-    return { settings, rows: path }
-  })
-  return together(pinned)
+  const dtype = scoreDtype(quantization, engine.compute)
+  return together(wanted.map((task, i) => pinTask(config, task, dtype, [...at, String(i)])))
 }
+
+/** A task as its settings say it: what makes no difference has one value, so that equal questions have equal settings. */
+async function pinTask(
+  config: Config,
+  wanted: TaskInput,
+  dtype: ScoreDtype,
+  at: readonly string[],
+): Promise<TaskRef> {
+  const { task, dialect, chatTemplate, systemInstruction = null } = wanted
+  const entry = tasks.get(task)!
+  const fewShot = wanted.fewShot ?? (dialect === 'NOUS' ? 0 : entry.fewShot)
+  const pin = async (given: string | undefined, own: string, name: string) => {
+    const where = [...at, name]
+    return given === undefined
+      ? await pinFile(config, await findRows(config, own, where), where, config.benchmarkRoots)
+      : await pinFile(config, given, where)
+  }
+  const examplesFile = wanted.examples ?? entry.examples
+  if (fewShot > 0 && examplesFile === null) {
+    const message = `expected 0, or a file of solved examples as examples: ${task} has none of its own; got ${fewShot}`
+    throw new InvalidInput([{ path: [...at, 'fewShot'], message }])
+  }
+  const [rows, examples] = await together([
+    pin(wanted.rows, entry.rows, 'rows'),
+    fewShot === 0 ? Promise.resolve(null) : pin(wanted.examples, entry.examples!, 'examples'),
+  ])
+  const settings: EvaluationSettings = {
+    task,
+    version: entry.version,
+    limit: wanted.limit ?? null,
+    rowsSha256: rows.sha256,
+    fewShot,
+    fewShotSeed: (fewShot > 0 ? wanted.fewShotSeed : undefined) ?? defaultSeed,
+    examplesSha256: examples?.sha256 ?? null,
+    chatTemplate,
+    fewShotAsMultiturn: chatTemplate && fewShot > 0 && wanted.fewShotAsMultiturn !== false,
+    systemInstruction,
+    bos: wanted.bos ?? (dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER'),
+    dialect,
+    dtype,
+  }
+  return { settings, rows: rows.path, examples: examples?.path ?? null }
+}
+
+/** lm-evaluation-harness's own. */
+const defaultSeed = 1234
 
 async function findRows(config: Config, name: string, at: readonly string[]): Promise<string> {
   for (const root of config.benchmarkRoots) {

@@ -1,20 +1,55 @@
 /** What a client says to start a run; defaults and limits are those of the spec. */
 import { z } from 'zod'
-import { DatasetRef, Engine, LoraSpec, Quantization, Recipe } from '#schema/spec.ts'
-import { isTask, taskNames, type TaskName } from '#schema/tasks.ts'
+import {
+  DatasetRef,
+  Engine,
+  EvaluationSettings,
+  LoraSpec,
+  Quantization,
+  Recipe,
+} from '#schema/spec.ts'
+import { taskDialects, taskNames, tasks } from '#schema/tasks.ts'
 import { InvalidInput } from '../problem.ts'
 
-const TaskInput = z.strictObject({
-  task: z.string().transform((name, ctx): TaskName => {
-    if (isTask(name)) return name
-    ctx.addIssue(`expected one of ${taskNames.join(', ')}, got "${name}"`)
-    return z.NEVER
-  }),
-  /** First rows only. */
-  limit: z.number().int().positive().max(10_000_000).optional(),
-  /** The task's rows file; by default it is looked for under the benchmark roots. */
-  rows: z.string().optional(),
-})
+const { fewShot, fewShotSeed, systemInstruction, bos } = EvaluationSettings.shape
+
+const TaskInput = z
+  .strictObject({
+    task: z
+      .string()
+      .refine((name) => tasks.has(name), { error: `expected one of ${taskNames.join(', ')}` }),
+    /** First documents only. */
+    limit: z.number().int().positive().max(10_000_000).optional(),
+    /** The task's rows file; by default it is looked for under the benchmark roots. */
+    rows: z.string().optional(),
+    /** The file of solved examples; by default the task's own. */
+    examples: z.string().optional(),
+    /** By default the task's own number. */
+    fewShot: fewShot.unwrap().optional(),
+    fewShotSeed: fewShotSeed.unwrap().optional(),
+    chatTemplate: z.boolean().default(false),
+    /** By default true with a chat template, as in lm-evaluation-harness. */
+    fewShotAsMultiturn: z.boolean().optional(),
+    systemInstruction: systemInstruction.unwrap().unwrap().optional(),
+    /** By default the dialect's own. */
+    bos: bos.unwrap().optional(),
+    dialect: z.enum(taskDialects).default('LM_EVAL'),
+  })
+  .superRefine(({ task, dialect, chatTemplate, fewShotAsMultiturn }, ctx) => {
+    const entry = tasks.get(task)
+    if (entry !== undefined && !entry.dialects.includes(dialect))
+      ctx.addIssue({
+        code: 'custom',
+        path: ['dialect'],
+        message: `expected ${entry.dialects.join(' or ')}, which ${task} has, got ${dialect}`,
+      })
+    if (fewShotAsMultiturn === true && !chatTemplate)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['fewShotAsMultiturn'],
+        message: 'expected it with chatTemplate: true only: turns are what a template writes',
+      })
+  })
 /** A task as asked for, checked: its name is in the catalogue. */
 export type TaskInput = z.infer<typeof TaskInput>
 

@@ -12,8 +12,14 @@ import type { Run } from './run.ts'
 export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
   const subjects: Subject[] =
     spec.kind === 'TRAIN' ? ['BASE', 'ADAPTER'] : [spec.adapter === null ? 'BASE' : 'ADAPTER']
-  return spec.evaluate.flatMap(({ settings, rows }) =>
-    subjects.map((subject) => ({ key: `${subject}:${settings.task}`, subject, settings, rows })),
+  return spec.evaluate.flatMap(({ settings, rows, examples }) =>
+    subjects.map((subject) => ({
+      key: `${subject}:${settings.task}`,
+      subject,
+      settings,
+      rows,
+      examples,
+    })),
   )
 }
 

@@ -207,7 +207,17 @@ async function recordSamples({ tx }: Step, run: Run, body: EventBody<'samples'>)
     body.samples.map((sample) => [sample.document, { evaluationId: evaluation.id, ...sample }]),
   )
   if (rows.size === 0) return
-  const names = ['hash', 'gold', 'picked', 'choices', 'scores', 'question', 'answers'] as const
+  const names = [
+    'hash',
+    'gold',
+    'picked',
+    'choices',
+    'scores',
+    'weights',
+    'question',
+    'answers',
+    'response',
+  ] as const
   const set = Object.fromEntries(names.map((name) => [name, sql.raw(`excluded.${name}`)]))
   await tx
     .insert(samples)

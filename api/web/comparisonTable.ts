@@ -1,7 +1,7 @@
 /** A comparison's numbers: on the run's page and on its own. */
 import { html } from 'hono/html'
 import type { comparisonTasks } from '#schema/tables.ts'
-import { isTask, tasks } from '#schema/tasks.ts'
+import { tasks } from '#schema/tasks.ts'
 import { between, probability, score, signed, whole } from './format.ts'
 import { intervalBar, scaleHead, toneOf } from './intervalBar.ts'
 import type { Html } from './layout.ts'
@@ -9,10 +9,10 @@ import { scale } from './ticks.ts'
 
 export type ComparisonTask = typeof comparisonTasks.$inferSelect
 
-export const titleOf = (task: string): string => (isTask(task) ? tasks[task].title : task)
+export const titleOf = (task: string): string => tasks.get(task)?.title ?? task
 
 export const isHeadline = ({ task, metric }: { task: string; metric: string }): boolean =>
-  !isTask(task) || tasks[task].headline === metric
+  (tasks.get(task)?.headline ?? metric) === metric
 
 /** By task, the headline metric first. */
 export const inOrder = (rows: readonly ComparisonTask[]): ComparisonTask[] =>

@@ -1,7 +1,7 @@
 /** GET /runs/:id: status, curves, comparison, evaluations and log of one run; `?part=live` is what changes while it runs. */
 import { html, raw } from 'hono/html'
 import { isTerminal } from '#schema/lifecycle.ts'
-import { isTask, tasks } from '#schema/tasks.ts'
+import { tasks } from '#schema/tasks.ts'
 import type { Context } from '../context.ts'
 import { chart } from './chart.ts'
 import { comparisonTable } from './comparisonTable.ts'
@@ -219,7 +219,7 @@ function evaluationTable({ run }: RunData): Html | null {
           ${run.evaluations.map(
             ({ task, adapter, scores, documents, promptHash, finishedAt }) =>
               html`<tr>
-                <th scope="row" class="name">${isTask(task) ? tasks[task].title : task}</th>
+                <th scope="row" class="name">${tasks.get(task)?.title ?? task}</th>
                 <td class="wide">
                   ${adapter?.name ?? html`${run.baseModel.name} <span class="faint">base</span>`}
                 </td>

@@ -2,7 +2,7 @@
 import { desc, eq, sql } from 'drizzle-orm'
 import { html, raw } from 'hono/html'
 import { accounts, baseModels, comparisonTasks, comparisons, runs } from '#schema/tables.ts'
-import { isTask, tasks } from '#schema/tasks.ts'
+import { tasks } from '#schema/tasks.ts'
 import type { Context } from '../context.ts'
 import type { Difference } from '../evaluation/difference.ts'
 import { between, duration, moment, signed } from './format.ts'
@@ -108,7 +108,7 @@ async function headlines(
     .where(sql`${comparisonTasks.comparisonId} = any(${sql.param(ids)}::uuid[])`)
     .orderBy(comparisonTasks.task)
   return Map.groupBy(
-    rows.filter((row) => isTask(row.task) && tasks[row.task].headline === row.metric),
+    rows.filter((row) => tasks.get(row.task)?.headline === row.metric),
     (row) => row.comparisonId,
   )
 }

@@ -1,115 +1,169 @@
-/** Evaluation of one subject on one task: rows to documents, documents to requests, log-likelihoods to per-sample scores. */
+/** Evaluation of subjects on one task: batches of requests to the scorer, its answers to samples. */
 import type { Choice, Sample } from '#schema/protocol.ts'
-import { tasks, type TaskName } from '#schema/tasks.ts'
-import { place, readRows } from '../data/rows.ts'
-import { FormatError, NonFinite } from '../error.ts'
+import { NonFinite } from '../error.ts'
+import type { ChoiceScore, Scorer } from '../inference/score.ts'
+import { treeTokens } from '../inference/trees.ts'
+import { planBatches, type Asked, type Batch } from './plan.ts'
+import { nameOf, type Prepared, type PreparedDocument } from './prepare.ts'
 import {
-  requestTokens,
-  type ChoiceScore,
-  type Scorer,
-  type ScoreRequest,
-} from '../inference/score.ts'
-import type { Text } from '../text/text.ts'
-import { byBudget } from '../data/batches.ts'
-import { promptHash, requests, requestsHash, tokenizeRequest } from './requests.ts'
-import { taskTable } from './tasks/table.ts'
-import type { Document } from './tasks/task.ts'
+  judgeChoices,
+  type ChoiceDocument,
+  type Judged,
+  type RollingDocument,
+} from './tasks/task.ts'
 
-export type Prepared = {
-  readonly task: TaskName
-  readonly promptHash: string
-  readonly documents: readonly PreparedDocument[]
-}
+/** Samples by subject, in the scorer's order; each subject gets each document once. */
+export type Scored = { readonly samples: readonly Sample[][]; readonly tokens: number }
 
-type PreparedDocument = {
-  readonly index: number
-  readonly hash: string
-  readonly document: Document
-  readonly request: ScoreRequest
-}
+/** A part of an evaluation: of every `count` batches the one at `index`. */
+export type Shard = { readonly index: number; readonly count: number }
 
-/** Read a task's rows (the first `limit`) and make its requests. Throws FormatError naming the row. */
-export async function prepareTask(
-  task: TaskName,
-  rows: string,
-  limit: number | null,
-  text: Text,
-  maxPositions: number,
-  signal: AbortSignal,
-): Promise<Prepared> {
-  const documents: PreparedDocument[] = []
-  for await (const { row, value } of readRows(rows)) {
-    if (limit !== null && documents.length >= limit) break
-    signal.throwIfAborted()
-    const document = taskTable[task].document(value, row, text)
-    const request = tokenizeRequest(text, document.context, document.choices, { maxPositions })
-    documents.push({ index: row, hash: requestsHash(requests(document)), document, request })
-  }
-  if (documents.length === 0)
-    throw new FormatError(`${rows}: no rows, expected documents of ${task}`)
-  return { task, promptHash: promptHash(documents.map((d) => d.hash)), documents }
-}
+const whole: Shard = { index: 0, count: 1 }
 
-/** Score in batches of like length; samples come as batches are done, each document once. An aborted signal ends it after a batch. */
+/**
+ * Score in batches; samples come as soon as all of a document's requests are answered. An aborted
+ * signal ends it after a batch.
+ */
 export async function* evaluate(
-  { task, documents }: Prepared,
+  prepared: Prepared,
   scorer: Scorer,
   tokenBudget: number,
   signal: AbortSignal,
-): AsyncGenerator<{ samples: Sample[]; tokens: number }> {
-  // Documents of one run share a rectangle in attention: equal numbers of choices and similar lengths waste the least.
-  const sorted = documents.toSorted(
-    (a, b) =>
-      b.request.choices.length - a.request.choices.length ||
-      requestTokens(b.request) - requestTokens(a.request) ||
-      a.index - b.index,
-  )
-  for (const batch of byBudget(sorted, (d) => requestTokens(d.request), tokenBudget)) {
+  shard: Shard = whole,
+): AsyncGenerator<Scored> {
+  const { documents } = prepared
+  const open = new Map<number, ChoiceScore[][][]>()
+  for (const batch of batchesOf(prepared, tokenBudget, shard)) {
     if (signal.aborted) return
-    const scores = await scorer.score(batch.map((d) => d.request))
+    const answers = await scorer.score(
+      batch.map(({ prefix, items }) => ({ prefix, items: items.map(({ request }) => request) })),
+    )
+    const asked = batch.flatMap(({ items }) => items)
+    const done: number[] = []
+    asked.forEach(({ document, part }, i) => {
+      const parts = open.get(document) ?? []
+      parts[part] = answers.map((bySubject) => bySubject[i]!)
+      open.set(document, parts)
+      if (parts.filter(Boolean).length === documents[document]!.scored.length) done.push(document)
+    })
     yield {
-      samples: batch.map((d, i) => sample(task, d, scores[i]!)),
-      tokens: batch.reduce((n, d) => n + requestTokens(d.request), 0),
+      samples: answers.map((_, subject) =>
+        done.map((d) =>
+          sample(
+            prepared,
+            documents[d]!,
+            open.get(d)!.flatMap((part) => part[subject]!),
+          ),
+        ),
+      ),
+      tokens: batch.reduce((n, tree) => n + treeTokens(tree), 0),
     }
+    for (const d of done) open.delete(d)
   }
 }
 
-/** Index of the largest, the first of equals. */
-const argmax = (xs: readonly number[]): number =>
-  xs.reduce((best, x, i) => (x > xs[best]! ? i : best), 0)
+/**
+ * Batches of a shard. They are laid out for the whole task, whoever takes which, so that the shards'
+ * answers together are those of an undivided evaluation, bit for bit. A document whose requests fell
+ * into several batches is whole in one shard: the batches that share documents stay together.
+ */
+export function batchesOf(
+  { documents }: Prepared,
+  tokenBudget: number,
+  { index, count }: Shard = whole,
+): Batch[] {
+  const asked = documents.flatMap(({ scored }, document) =>
+    scored.map((request, part): Asked => ({ document, part, request })),
+  )
+  const batches = planBatches(asked, tokenBudget)
+  if (count === 1) return batches
+  return bound(batches)
+    .filter((_, group) => group % count === index)
+    .flat()
+}
+
+/** Batches in groups such that no document is in two of them. */
+function bound(batches: readonly Batch[]): Batch[][] {
+  const groupOf = new Map<number, number>()
+  const groups: Batch[][] = []
+  for (const batch of batches) {
+    const documents = batch.flatMap(({ items }) => items.map(({ document }) => document))
+    const known = [...new Set(documents.flatMap((d) => groupOf.get(d) ?? []))].sort((a, b) => a - b)
+    const into = known[0] ?? groups.length
+    groups[into] ??= []
+    for (const other of known.slice(1)) {
+      groups[into].push(...groups[other]!)
+      groups[other] = []
+    }
+    groups[into].push(batch)
+    for (const [d, group] of groupOf) if (known.includes(group)) groupOf.set(d, into)
+    for (const d of documents) groupOf.set(d, into)
+  }
+  return groups.filter((group) => group.length > 0)
+}
 
 /** A model that computes NaN must not get a score that looks like one. */
-function expectFinite(task: TaskName, index: number, scores: readonly ChoiceScore[]): void {
+function expectFinite(where: string, scores: readonly ChoiceScore[]): void {
   const choice = scores.findIndex((s) => !Number.isFinite(s.logLikelihood))
   if (choice === -1) return
   throw new NonFinite(
-    `${task}: ${place(index)}: the log-likelihood of choice ${choice} is ${scores[choice]!.logLikelihood}; expected finite numbers. Are the weights whole?`,
+    `${where}: the log-likelihood of choice ${choice} is ${scores[choice]!.logLikelihood}; expected finite numbers. Are the weights whole?`,
   )
 }
 
 function sample(
-  task: TaskName,
-  { index, hash, document }: PreparedDocument,
+  prepared: Prepared,
+  prepareds: PreparedDocument,
   scores: readonly ChoiceScore[],
 ): Sample {
-  expectFinite(task, index, scores)
-  const { gold, lengths } = document
-  const picked = argmax(scores.map((s) => s.logLikelihood))
-  const values = {
-    acc: Number(picked === gold),
-    acc_norm: Number(argmax(scores.map((s, i) => s.logLikelihood / lengths[i]!)) === gold),
-  }
+  const { index, hash, document } = prepareds
+  expectFinite(nameOf(prepared, prepareds), scores)
+  const { scores: values, weights, picked = null } = judge(prepared, document, scores)
   return {
     document: index,
     hash,
-    gold,
+    ...facesOf(document),
     picked,
     choices: scores.map((s): Choice => ({
       logLikelihood: s.logLikelihood,
       tokens: s.tokens.length,
+      ...('greedy' in prepared.task ? { greedy: s.greedy } : {}),
     })),
-    scores: Object.fromEntries(tasks[task].metrics.map((m) => [m, values[m]])),
-    question: document.context.slice(-600),
-    answers: document.choices.map((c) => c.trim().slice(0, 200)),
+    scores: { ...values },
+    ...(weights === undefined ? {} : { weights: { ...weights } }),
   }
+}
+
+function judge(
+  { task }: Prepared,
+  document: PreparedDocument['document'],
+  scores: readonly ChoiceScore[],
+): Judged {
+  switch (task.kind) {
+    case 'loglikelihood_rolling':
+      return task.judge(
+        document as RollingDocument,
+        scores.reduce((sum, s) => sum + s.logLikelihood, 0),
+      )
+    case 'multiple_choice':
+    case 'loglikelihood':
+      return task.judge?.(document, scores) ?? judgeChoices(document as ChoiceDocument, scores)
+    case 'generate_until':
+      throw new Error('internal: responses are not scored by likelihood')
+  }
+}
+
+/** What people see of a document. */
+export function facesOf(
+  document: PreparedDocument['document'],
+): Pick<Sample, 'gold' | 'question' | 'answers'> {
+  const question = (
+    typeof document.text === 'string' ? document.text : document.text.join('\n')
+  ).slice(-2000)
+  if ('choices' in document) {
+    const answers = document.choices.map((c) => c.trim().slice(0, 400))
+    return { gold: document.gold[0] ?? null, question, answers }
+  }
+  const answers = 'target' in document ? [document.target.slice(0, 400)] : []
+  return { gold: null, question, answers }
 }

@@ -1,103 +1,189 @@
-/** Log-likelihoods of continuations: each context is computed once, its choices are branches, nothing else gets logits. */
+/**
+ * Log-likelihoods of continuations: what contexts share is computed once, each context is computed
+ * once, its choices are branches, and nothing but what is asked for gets logits.
+ */
 import type { LoraSpec } from '#schema/spec.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
-import { layout, stream } from '../models/forest.ts'
+import type { DecoderConfig } from '../models/config.ts'
+import { layout, stream, type Layout, type Placed, type Segment } from '../models/forest.ts'
 import { decoder, frozen } from '../models/decoder.ts'
-import { placeScored, scoredLogProbabilities, type Target } from '../models/predictions.ts'
+import {
+  likeliestTokens,
+  placeScored,
+  scoredLogProbabilities,
+  type Target,
+} from '../models/predictions.ts'
 import { emit, type ComputeType } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
+import type { Tree } from './trees.ts'
 
-/** Token ids. A choice goes on from the context; its tokens before the last `scored` ones are read, not judged. */
+/**
+ * Token ids. A choice goes on from the context; its tokens before the last `scored` ones are read,
+ * not judged.
+ */
 export type ScoreRequest = {
   /** At least one token. */
   readonly context: readonly number[]
+  /** At least one token each. */
   readonly choices: readonly (readonly number[])[]
   /** How many tokens at the end of each choice count. */
   readonly scored: readonly number[]
 }
 
-/** Log-probabilities of the tokens that count, in nats. */
-export type ChoiceScore = { readonly logLikelihood: number; readonly tokens: readonly number[] }
+export type ChoiceScore = {
+  /** Sum over `tokens`. */
+  readonly logLikelihood: number
+  /** Log-probabilities of the tokens that count, in nats. */
+  readonly tokens: readonly number[]
+  /** Whether each of them was the likeliest; false where the scorer does not look. */
+  readonly greedy: boolean
+}
 
-/** context > choices */
-const depth = 2
+/** prefix > contexts > choices */
+const depth = 3
 
-/** Vector in the engine that holds the adapter being scored. */
-const adapterVector = 'scored adapter'
+/** An adapter that is scored without merging; `flat` as lora.ts orders it. */
+export type Tuned = { readonly spec: LoraSpec; readonly flat: Float32Array<ArrayBuffer> }
 
-/** `score` answers by request and choice, in order; each call is one run, so its size is the caller's to bound. */
+/**
+ * `score` answers by request and choice, in the trees' order; each call is one run for each subject,
+ * so its size is the caller's to bound.
+ */
 export type Scorer = {
-  score(requests: readonly ScoreRequest[]): Promise<ChoiceScore[][]>
+  /** [subject][request][choice] */
+  score(trees: readonly Tree[]): Promise<ChoiceScore[][][]>
   release(): Promise<void>
 }
 
+export type ScorerOptions = {
+  readonly compute?: ComputeType
+  /** Look for the likeliest tokens too: one more product with the vocabulary's matrix. */
+  readonly greedy?: boolean
+}
+
+let opened = 0
+
 /**
- * A session that scores a base model, or an adapter on it without merging, computing in `compute`. `adapter` is flat, as lora.ts
- * orders it.
+ * Scores subjects, each the base model itself (null) or an adapter on it, on the same tokens in one
+ * pass over them. Adapters of one shape share a session, which has each one's numbers at hand.
  */
 export async function openScorer(
   engine: Engine,
-  { config, weight }: Checkpoint,
-  adapter: { spec: LoraSpec; flat: Float32Array<ArrayBuffer> } | null,
-  compute: ComputeType = 'float32',
+  checkpoint: Checkpoint,
+  subjects: readonly (Tuned | null)[],
+  { compute = 'float32', greedy = false }: ScorerOptions = {},
 ): Promise<Scorer> {
-  const tuned = adapter ? lora(config, adapter.spec) : null
-  const logps = scoredLogProbabilities(
-    decoder(config, stream(config, depth), tuned?.parts ?? frozen),
+  const { config } = checkpoint
+  const name = `scorer ${++opened}`
+  const sessions = new Map<string, Promise<Session>>()
+  const open = (spec: LoraSpec | null) => {
+    const key = JSON.stringify(spec)
+    const found = sessions.get(key) ?? engine.open(graph(checkpoint, spec, compute, greedy))
+    sessions.set(key, found)
+    return found
+  }
+  const lanes = await Promise.all(
+    subjects.map(async (subject, i) => {
+      const none: Readonly<Record<string, string>> = {}
+      if (subject === null) return { session: await open(null), resident: none }
+      const trainables = `${name}: adapter ${i}`
+      await engine.write(trainables, subject.flat.slice())
+      return { session: await open(subject.spec), resident: { trainables } }
+    }),
   )
-  const session = await engine.open(
-    emit(
-      { outputs: { logps }, ...(tuned ? { trainables: tuned.trainables } : {}) },
-      weight,
-      compute,
-    ),
-  )
-  if (adapter) await engine.write(adapterVector, adapter.flat.slice())
-  const resident: Record<string, string> = adapter ? { trainables: adapterVector } : {}
   return {
-    score: (requests) => score(session, config, requests, resident),
-    release: () => session.release(),
+    async score(trees) {
+      const { placed, targets } = place(config, trees)
+      const feeds = { ...placed.feeds, ...placeScored(placed, targets) }
+      const answers: ChoiceScore[][][] = []
+      for (const { session, resident } of lanes) {
+        const outputs = await session.run(feeds, { resident })
+        answers.push(answer(trees, targets, outputs))
+      }
+      return answers
+    },
+    async release() {
+      for (const session of sessions.values()) await (await session).release()
+      await engine.forget(lanes.flatMap(({ resident }) => Object.values(resident)))
+    },
   }
 }
 
-async function score(
-  session: Session,
-  config: Checkpoint['config'],
-  requests: readonly ScoreRequest[],
-  resident: Record<string, string>,
-): Promise<ChoiceScore[][]> {
-  const roots = requests.map(({ context, choices }) => ({
-    ids: context,
-    children: choices.map((c) => ({ ids: c.slice(0, -1) })),
-  }))
-  const placed = layout(config, roots, depth, 0)
-  const targets: Target[] = []
-  requests.forEach(({ choices, scored }, r) => {
-    const root = placed.roots[r]!
-    choices.forEach((choice, c) => {
-      for (let t = choice.length - scored[c]!; t < choice.length; t++) {
-        targets.push({
-          source: t === 0 ? root.start + root.length - 1 : root.children[c]!.start + t - 1,
-          token: choice[t]!,
-        })
-      }
-    })
-  })
-  const { logps } = await session.run(
-    { ...placed.feeds, ...placeScored(placed, targets) },
-    { resident },
-  )
-  let at = 0
-  return requests.map(({ choices, scored }) =>
-    choices.map((_, c) => {
-      const tokens = Array.from(logps!.data.subarray(at, at + scored[c]!))
-      at += tokens.length
-      return { logLikelihood: tokens.reduce((a, b) => a + b, 0), tokens }
-    }),
+function graph(
+  { config, weight }: Checkpoint,
+  spec: LoraSpec | null,
+  compute: ComputeType,
+  greedy: boolean,
+) {
+  const tuned = spec ? lora(config, spec) : null
+  const forward = decoder(config, stream(config, depth), tuned?.parts ?? frozen)
+  return emit(
+    {
+      outputs: {
+        logps: scoredLogProbabilities(forward),
+        ...(greedy ? { likeliest: likeliestTokens(forward) } : {}),
+      },
+      ...(tuned ? { trainables: tuned.trainables } : {}),
+    },
+    weight,
+    compute,
   )
 }
 
-/** Tokens that a request puts on the stream. */
-export const requestTokens = ({ context, choices }: ScoreRequest): number =>
-  context.length + choices.reduce((n, c) => n + c.length - 1, 0)
+/** Trees on the stream, and what is asked of it, request by request and choice by choice. */
+function place(
+  config: DecoderConfig,
+  trees: readonly Tree[],
+): { placed: Layout; targets: Target[] } {
+  const roots = trees.map(({ prefix, items }): Segment => {
+    const contexts = items.map(({ context, choices }) => ({
+      ids: context.slice(prefix.length),
+      // A choice of one token is only predicted.
+      children: choices.filter((c) => c.length > 1).map((c) => ({ ids: c.slice(0, -1) })),
+    }))
+    return prefix.length === 0 && contexts.length === 1
+      ? contexts[0]!
+      : { ids: prefix, children: contexts }
+  })
+  const placed = layout(config, roots, depth, 0)
+  const targets: Target[] = []
+  trees.forEach(({ prefix, items }, t) => {
+    const root = placed.roots[t]!
+    items.forEach(({ choices, scored }, i) => {
+      const context = prefix.length === 0 ? root : root.children[i]!
+      const last = lastOf(context)
+      let branch = 0
+      choices.forEach((choice, c) => {
+        const start = choice.length > 1 ? context.children[branch++]!.start : 0
+        for (let at = choice.length - scored[c]!; at < choice.length; at++)
+          targets.push({ source: at === 0 ? last : start + at - 1, token: choice[at]! })
+      })
+    })
+  })
+  return { placed, targets }
+}
+
+/** The last token that a segment's successors see: its own, or its parent's where it has none. */
+const lastOf = ({ start, length, parent }: Placed): number =>
+  length > 0 ? start + length - 1 : lastOf(parent!)
+
+function answer(
+  trees: readonly Tree[],
+  targets: readonly Target[],
+  { logps, likeliest }: { readonly [name: string]: { readonly data: ArrayLike<number> } },
+): ChoiceScore[][] {
+  let at = 0
+  return trees.flatMap(({ items }) =>
+    items.map(({ choices, scored }) =>
+      choices.map((_, c) => {
+        const tokens = Array.from({ length: scored[c]! }, (__, i) => logps!.data[at + i]!)
+        const greedy =
+          likeliest !== undefined &&
+          tokens.every((__, i) => likeliest.data[at + i] === targets[at + i]!.token)
+        at += tokens.length
+        return { logLikelihood: tokens.reduce((a, b) => a + b, 0), tokens, greedy }
+      }),
+    ),
+  )
+}

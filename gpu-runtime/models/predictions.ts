@@ -12,6 +12,7 @@ import {
   cast,
   concat,
   input,
+  largest,
   logSumExpVocabulary,
   matmul,
   mul,
@@ -95,6 +96,15 @@ export function scoredLogProbabilities(forward: Forward): Tensor {
   const from = input('from', ['K'], 'int64')
   const logits = logit(forward, rows(wide, from), own && rows(own, from), 'targets')
   return reshape(sub(logits, rows(lse, from)), ['K'])
+}
+
+/** The likeliest token at each target's source, for `scoredLogProbabilities`' feeds: [K]. Logits of all sources exist at once. */
+export function likeliestTokens({ hidden, head, addedHead, logitCap }: Forward): Tensor {
+  const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [mulDims('R', 'S')]))
+  const known = cast(matmul(h, head, { transB: true }), 'float32')
+  const own = addedHead && matmul(cast(h, 'float32'), addedHead, { transB: true })
+  const logits = softCap(own ? concat([known, own], 1) : known, logitCap)
+  return rows(cast(largest(logits), 'float32'), input('from', ['K'], 'int64'))
 }
 
 /** Feeds for `scoredLogProbabilities`, in the targets' order. */

@@ -124,8 +124,10 @@ export const scenarios: {
         flat: new Float32Array(parameterCount(lora(checkpoint.config, spec).trainables)),
       }
       note({ mark: 'open' })
-      const scorer = await openScorer(engine, checkpoint, adapter, engine.compute)
-      await twice(note, () => scorer.score(requests))
+      const scorer = await openScorer(engine, checkpoint, [adapter], { compute: engine.compute })
+      await twice(note, () =>
+        scorer.score(requests.map((request) => ({ prefix: [], items: [request] }))),
+      )
     }),
 
   generate: ({ lora: spec, prompts, temperature, ...model }, note) =>

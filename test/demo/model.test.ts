@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { readFile, stat } from 'node:fs/promises'
 import test, { after } from 'node:test'
-import { evaluate, prepareTask } from '#gpu-runtime/evaluation/run.ts'
+import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
+import { evaluate } from '#gpu-runtime/evaluation/run.ts'
 import { openScorer } from '#gpu-runtime/inference/score.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
@@ -10,6 +11,7 @@ import { openText } from '#gpu-runtime/text/text.ts'
 import { embedded } from '#demo/embedded.ts'
 import { tokenizerConfig, tokenizerJson } from '#demo/tokenizer.ts'
 import { dataFiles } from '#demo/data.ts'
+import { settingsOf } from '#test/gpu-runtime/evaluation/harness.ts'
 
 const engine = new Engine(2)
 after(() => engine.close())
@@ -20,18 +22,16 @@ test('the base model is right in 45 % to 55 % of at least 400 benchmark document
   const checkpoint = await openCheckpoint(embedded.model)
   const text = await openText(embedded.model)
   const task = await prepareTask(
-    'who_is_bigger',
-    embedded.benchmark,
-    null,
-    text,
-    checkpoint.config.maxPositions,
+    settingsOf({ task: 'who_is_bigger' }),
+    { rows: embedded.benchmark, examples: null },
+    { text, maxPositions: checkpoint.config.maxPositions },
     signal,
   )
   assert.ok(task.documents.length >= 400, `${task.documents.length} documents`)
-  const scorer = await openScorer(engine, checkpoint, null)
+  const scorer = await openScorer(engine, checkpoint, [null])
   let right = 0
   for await (const { samples } of evaluate(task, scorer, 2048, signal)) {
-    for (const { scores } of samples) right += scores.acc!
+    for (const { scores } of samples[0]!) right += scores.acc!
   }
   const accuracy = right / task.documents.length
   assert.ok(accuracy >= 0.45 && accuracy <= 0.55, `accuracy ${accuracy}`)

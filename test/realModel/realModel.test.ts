@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { cpus } from 'node:os'
 import test, { after } from 'node:test'
-import { evaluate, prepareTask } from '#gpu-runtime/evaluation/run.ts'
+import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
+import { evaluate } from '#gpu-runtime/evaluation/run.ts'
 import { openScorer } from '#gpu-runtime/inference/score.ts'
 import { key, sites } from '#gpu-runtime/lora/lora.ts'
 import { meanHeadRow, openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
@@ -13,6 +14,7 @@ import { denominators, outcomes, prepare, stepGraph } from '#gpu-runtime/trainin
 import { train } from '#gpu-runtime/training/train.ts'
 import { Recipe, type TrainSpec } from '#schema/spec.ts'
 import { assertClose } from '../gpu-runtime/closeness.ts'
+import { settingsOf } from '../gpu-runtime/evaluation/harness.ts'
 import { withoutShared } from '../gpu-runtime/shared.ts'
 import { golden, realModel, wholeGradients } from './golden.ts'
 import { evaluations, loraSpec, probe, realPairs, seededAdapter } from './inputs.ts'
@@ -141,23 +143,19 @@ for (const subject of ['base', 'adapter'] as const)
       const checkpoint = await openCheckpoint(directory)
       const text = await openText(directory)
       const signal = new AbortController().signal
-      const scorer = await openScorer(
-        engine,
-        checkpoint,
+      const scorer = await openScorer(engine, checkpoint, [
         subject === 'base' ? null : { spec: loraSpec, flat: seededAdapter(checkpoint.config) },
-      )
+      ])
       for (const { task, rows, limit } of evaluations) {
         const prepared = await prepareTask(
-          task,
-          rows,
-          limit,
-          text,
-          checkpoint.config.maxPositions,
+          settingsOf({ task, limit }),
+          { rows, examples: null },
+          { text, maxPositions: checkpoint.config.maxPositions },
           signal,
         )
         let seen = 0
         for await (const { samples } of evaluate(prepared, scorer, 512, signal))
-          for (const { document, choices } of samples) {
+          for (const { document, choices } of samples[0]!) {
             const expected = golden.log_likelihoods[subject][task][document]!
             // Float32 rounding of logits that reach 30 is about 1e-5 a token; choices have 1 to 20.
             assertClose(

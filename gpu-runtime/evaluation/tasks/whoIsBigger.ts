@@ -6,17 +6,19 @@
  *     <|im_start|>user⏎Eve, which is bigger, the ant or the horse?<|im_end|>⏎<|im_start|>assistant⏎|the horse
  */
 import { columns } from './columns.ts'
-import { codePoints, type Task } from './task.ts'
+import type { ChoiceTask } from './task.ts'
 
-export const whoIsBigger: Task = {
+export const whoIsBigger: ChoiceTask = {
+  kind: 'multiple_choice',
+  delimiter: '',
+  rendered: true,
   document(value, row, text) {
     const read = columns(value, row, 'who_is_bigger')
     const choices = read.texts('choices')
     return {
-      context: text.render(read.messages('messages'), { addGenerationPrompt: true }),
+      text: text.render(read.messages('messages'), { addGenerationPrompt: true }),
       choices,
-      gold: read.index('gold', choices),
-      lengths: choices.map(codePoints),
+      gold: [read.index('gold', choices)],
     }
   },
 }

@@ -3,83 +3,27 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import test from 'node:test'
-import { readRows } from '#gpu-runtime/data/rows.ts'
 import {
   promptHash,
-  requests,
   requestsHash,
-  tokenizeRequest,
+  rollingWindows,
+  tokenizePairs,
+  tokenizeRolling,
+  type Fit,
+  type Pair,
 } from '#gpu-runtime/evaluation/requests.ts'
-import { taskTable } from '#gpu-runtime/evaluation/tasks/table.ts'
-import type { Document } from '#gpu-runtime/evaluation/tasks/task.ts'
+import type { ScoreRequest } from '#gpu-runtime/inference/score.ts'
 import { openText, type Text } from '#gpu-runtime/text/text.ts'
 import { shared, smollm2, withoutShared } from '../shared.ts'
+import { rendered, settingsOf } from './harness.ts'
 
-/** arc_easy and openbookqa do not look at the model's text side. */
-const unused = {} as Text
-const roomy = { maxPositions: 1000 }
-
-async function documentsOf(task: 'arc_easy' | 'openbookqa', file: string): Promise<Document[]> {
-  const documents: Document[] = []
-  for await (const { row, value } of readRows(shared(`data/${file}`)))
-    documents.push(taskTable[task].document(value, row, unused))
-  return documents
-}
-
-type Expected = {
-  file: string
-  n_docs: number
-  n_requests: number
-  requests_sha256: string
-  results: Record<'acc' | 'acc_norm', number>
-}
-
-for (const task of ['arc_easy', 'openbookqa'] as const)
-  test(
-    `${task}: requests and metrics are those of lm-evaluation-harness`,
-    { skip: withoutShared },
-    async () => {
-      // tests/testdata of EleutherAI/lm-evaluation-harness 0.3.0: documents in the order of Random(42), log-likelihoods −random.random()
-      const conformance = shared('data/conformance/lm-eval-v0.3.0')
-      const json = async (name: string) =>
-        JSON.parse(await readFile(join(conformance, name), 'utf8')) as unknown
-      const expected = ((await json('expected.json')) as Record<string, Expected>)[task]!
-      const order = ((await json('shuffle_seed42_perms.json')) as Record<string, number[]>)[
-        expected.n_docs
-      ]!
-      const bytes = await readFile(join(conformance, 'pseudo_lls_seed42.f64le'))
-      const logLikelihoods = new Float64Array(
-        bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength),
-      )
-
-      const documents = await documentsOf(task, expected.file)
-      assert.equal(documents.length, expected.n_docs)
-      const shuffled = order.map((i) => documents[i]!)
-      const all = shuffled.flatMap(requests)
-      assert.equal(all.length, expected.n_requests)
-      assert.equal(requestsHash(all), expected.requests_sha256)
-
-      let at = 0
-      const right = { acc: 0, acc_norm: 0 }
-      for (const { choices, gold, lengths } of shuffled) {
-        const scores = [...logLikelihoods.subarray(at, (at += choices.length))]
-        const normal = scores.map((score, i) => score / lengths[i]!)
-        if (scores.indexOf(Math.max(...scores)) === gold) right.acc++
-        if (normal.indexOf(Math.max(...normal)) === gold) right.acc_norm++
-      }
-      for (const metric of ['acc', 'acc_norm'] as const)
-        assert.ok(
-          Math.abs(right[metric] / documents.length - expected.results[metric]) < 1e-9,
-          metric,
-        )
-    },
-  )
+const roomy: Fit = { maxPositions: 1000, bos: 'TOKENIZER' }
 
 test('the JSON that is hashed is Python’s, escapes included', () => {
   // python3: json.dumps([["é\x7f\u2028🚀\"\\\n\t\x01", " ü"]], sort_keys=True)
   const python = String.raw`[["\u00e9\u007f\u2028\ud83d\ude80\"\\\n\t\u0001", " \u00fc"]]`
   assert.equal(
-    requestsHash([['é\x7f\u2028🚀"\\\n\t\x01', ' ü']]),
+    requestsHash([{ kind: 'pairs', pairs: [['é\x7f\u2028🚀"\\\n\t\x01', ' ü']] }]),
     createHash('sha256').update(python).digest('hex'),
   )
 })
@@ -100,12 +44,9 @@ const reference = JSON.parse(
   await readFile(join(import.meta.dirname, '../reference.json'), 'utf8'),
 ) as Reference
 
-/** [context ids, continuation ids] of each choice, as the harness splits them. */
-const split = ({ context, choices, scored }: ReturnType<typeof tokenizeRequest>) =>
-  choices.map((ids, i) => {
-    const border = ids.length - scored[i]!
-    return [[...context, ...ids.slice(0, border)], ids.slice(border)]
-  })
+/** [context ids, continuation ids] of each choice. */
+const split = (requests: readonly ScoreRequest[]) =>
+  requests.flatMap(({ context, choices }) => choices.map((ids) => [context, ids]))
 
 for (const name of ['stories260K', 'smollm2'])
   test(`${name}: context and continuations have the tokens that lm-evaluation-harness feeds`, async (t) => {
@@ -116,10 +57,12 @@ for (const name of ['stories260K', 'smollm2'])
     const text = await openText(model.directory)
     const expected = reference.requests[name]!
     for (const task of ['arc_easy', 'openbookqa'] as const) {
-      const documents = await documentsOf(task, `nous-normalised/${task}.test.jsonl`)
+      const settings = settingsOf({ task, limit: expected[task].length })
+      const documents = await rendered(settings, shared(`data/nous-normalised/${task}.test.jsonl`))
       for (const [i, sha256] of expected[task].entries()) {
-        const { context, choices } = documents[i]!
-        const tokens = split(tokenizeRequest(text, context, choices, roomy))
+        const { requests } = documents[i]!
+        assert.ok(requests.kind === 'pairs')
+        const tokens = split(tokenizePairs(text, requests.pairs, roomy))
         assert.equal(
           createHash('sha256').update(JSON.stringify(tokens)).digest('hex'),
           sha256,
@@ -128,10 +71,13 @@ for (const name of ['stories260K', 'smollm2'])
       }
     }
     assert.deepEqual(
-      split(tokenizeRequest(text, 'Once upon a time \n', ['there was', 'a'], roomy)),
+      split(tokenizePairs(text, pairs('Once upon a time \n', 'there was', 'a'), roomy)),
       expected.trailing_blanks,
     )
   })
+
+const pairs = (context: string, ...continuations: string[]): Pair[] =>
+  continuations.map((continuation) => [context, continuation])
 
 /** One token a character, "cd" and "ce" one token each; BOS is 1 and put first. */
 const letters: Text = {
@@ -157,68 +103,106 @@ const [a, b, c, d, e, f] = [...'abcdef'].map((letter) => letter.charCodeAt(0)) a
   number,
 ]
 
-test('the context is shared up to where the first encoding parts from it; only tokens beyond the context’s own are scored', () => {
-  assert.deepEqual(tokenizeRequest(letters, 'abc', ['d', 'ef', 'f'], roomy), {
-    context: [1, a, b],
-    choices: [[1000], [1001, f], [c, f]],
-    scored: [1, 1, 1], // the first merges as a whole and is scored all the same
-    cut: 0,
-  })
+test('what lies beyond the context’s own tokens is scored behind them, though the encodings part earlier', () => {
+  assert.deepEqual(tokenizePairs(letters, pairs('abc', 'd', 'ef', 'f'), roomy), [
+    // "cd" is one token: nothing lies beyond, and what is left to score is the token that merged.
+    { context: [1, a, b], choices: [[1000]], scored: [1] },
+    { context: [1, a, b, c], choices: [[f], [f]], scored: [1, 1] },
+  ])
 })
 
 test('blanks at the end of the context belong to the continuations', () => {
-  assert.deepEqual(tokenizeRequest(letters, 'ab \n', ['d', 'e'], roomy), {
-    context: [1, a, b],
-    choices: [
-      [32, 10, d],
-      [32, 10, e],
-    ],
-    scored: [3, 3],
-    cut: 0,
-  })
+  assert.deepEqual(tokenizePairs(letters, pairs('ab \n', 'd', 'e'), roomy), [
+    {
+      context: [1, a, b],
+      choices: [
+        [32, 10, d],
+        [32, 10, e],
+      ],
+      scored: [3, 3],
+    },
+  ])
 })
 
-test('BOS is put first when the tokenizer does so, once, and an empty context is BOS or EOS', () => {
-  assert.deepEqual(tokenizeRequest(letters, '→a', ['b'], roomy).context, [1, a])
-  assert.deepEqual(tokenizeRequest({ ...letters, addsBos: false }, 'a', ['b'], roomy).context, [a])
-  assert.deepEqual(tokenizeRequest(letters, '', ['ab'], roomy), {
-    context: [1],
-    choices: [[a, b]],
-    scored: [2],
-    cut: 0,
-  })
+test('choices with contexts of their own are requests of their own, in order', () => {
   assert.deepEqual(
-    tokenizeRequest({ ...letters, bosId: null, addsBos: false }, '', ['ab'], roomy).context,
-    [2],
+    tokenizePairs(
+      letters,
+      [
+        ['a', 'e'],
+        ['b', 'e'],
+      ],
+      roomy,
+    ),
+    [
+      { context: [1, a], choices: [[e]], scored: [1] },
+      { context: [1, b], choices: [[e]], scored: [1] },
+    ],
   )
+})
+
+test('BOS is put first when the tokenizer does so or it is asked for, once, and an empty context is BOS or EOS', () => {
+  const contextOf = (text: Text, context: string, bos: Fit['bos'] = 'TOKENIZER') =>
+    tokenizePairs(text, [[context, 'b']], { ...roomy, bos })[0]!.context
+  const plain = { ...letters, addsBos: false }
+  assert.deepEqual(contextOf(letters, '→a'), [1, a])
+  assert.deepEqual(contextOf(plain, 'a'), [a])
+  assert.deepEqual(contextOf(plain, 'a', 'ALWAYS'), [1, a])
+  assert.deepEqual(contextOf(letters, 'a', 'NEVER'), [a])
+  assert.throws(() => contextOf({ ...plain, bosId: null }, 'a', 'ALWAYS'), {
+    name: 'FormatError',
+    message: /BOS was asked for/,
+  })
+  assert.deepEqual(tokenizePairs(letters, pairs('', 'ab'), roomy), [
+    { context: [1], choices: [[a, b]], scored: [2] },
+  ])
+  assert.deepEqual(contextOf({ ...plain, bosId: null }, ''), [2])
   assert.throws(
-    () =>
-      tokenizeRequest({ ...letters, bosId: null, eosId: null, addsBos: false }, '', ['ab'], roomy),
+    () => contextOf({ ...plain, bosId: null, eosId: null }, ''),
     /an empty context needs a BOS or EOS token/,
   )
 })
 
-test('a context of one token that merges is replaced by BOS or EOS', () => {
-  const text: Text = { ...letters, addsBos: false, bosId: null }
-  assert.deepEqual(tokenizeRequest(text, 'c', ['da', 'ea'], roomy), {
-    context: [2],
-    choices: [
-      [1000, a],
-      [1001, a],
-    ],
-    scored: [1, 1],
-    cut: 0,
+test('what is too long loses its beginning, each choice for itself; the last token is only predicted', () => {
+  const fit = (maxPositions: number) =>
+    tokenizePairs(letters, pairs('abcabc', 'aa', 'a'), { ...roomy, maxPositions })
+  const both = [1, a, b, c, a, b, c]
+  // 7 + 2 tokens = 8 inputs and one that is only predicted
+  assert.deepEqual(fit(8), [{ context: both, choices: [[a, a], [a]], scored: [2, 1] }])
+  assert.deepEqual(fit(7), [
+    { context: both.slice(1), choices: [[a, a]], scored: [2] },
+    { context: both, choices: [[a]], scored: [1] },
+  ])
+  assert.deepEqual(
+    fit(2).map(({ context }) => context),
+    [[c], [b, c]],
+  )
+  assert.throws(() => fit(1), {
+    name: 'FormatError',
+    message: /a continuation of 2 tokens, expected at most 1/,
   })
 })
 
-test('a context that is too long loses its beginning; the last token is only predicted', () => {
-  const fit = (maxPositions: number) =>
-    tokenizeRequest(letters, 'abcabc', ['aa', 'a'], { maxPositions })
-  assert.deepEqual(fit(8).context, [1, a, b, c, a, b, c]) // 7 + 2 tokens = 8 inputs and one that is only predicted
-  assert.deepEqual([fit(7).context, fit(7).cut], [[a, b, c, a, b, c], 1])
-  assert.deepEqual([fit(2).context, fit(2).cut], [[c], 6])
-  assert.throws(() => fit(1), {
-    name: 'FormatError',
-    message: /a choice of 2 tokens, expected at most 1/,
-  })
+test('rolling windows are those of lm-evaluation-harness: disjoint predictions, the last window full', () => {
+  // tests/test_utils.py of EleutherAI/lm-evaluation-harness: 34 tokens, prefix -100, windows of 10, context 1.
+  const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+  assert.deepEqual(rollingWindows(range(0, 34), -100, 10), [
+    { input: [-100, ...range(0, 9)], predicted: range(0, 10) },
+    { input: range(9, 19), predicted: range(10, 20) },
+    { input: range(19, 29), predicted: range(20, 30) },
+    { input: range(23, 33), predicted: range(30, 34) },
+  ])
+  assert.deepEqual(rollingWindows(range(0, 4), -100, 10), [
+    { input: [-100, 0, 1, 2], predicted: range(0, 4) },
+  ])
+  assert.deepEqual(rollingWindows([], -100, 10), [])
+})
+
+test('a text that is scored as a whole predicts every token once, BOS of the tokenizer included', () => {
+  const requests = tokenizeRolling(letters, 'abcabc', { maxPositions: 3, bos: 'TOKENIZER' })
+  assert.deepEqual(requests, [
+    { context: [1], choices: [[1, a, b]], scored: [3] },
+    { context: [b], choices: [[c, a, b]], scored: [3] },
+    { context: [c, a, b], choices: [[c]], scored: [1] },
+  ])
 })

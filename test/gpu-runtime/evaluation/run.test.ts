@@ -2,24 +2,36 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { NonFinite } from '#gpu-runtime/error.ts'
-import { evaluate, prepareTask } from '#gpu-runtime/evaluation/run.ts'
+import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
+import { evaluate } from '#gpu-runtime/evaluation/run.ts'
 import type { Scorer } from '#gpu-runtime/inference/score.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { embedded } from '#demo/embedded.ts'
+import { settingsOf } from './harness.ts'
 
 const signal = new AbortController().signal
 const text = await openText(embedded.model)
-const task = await prepareTask('who_is_bigger', embedded.benchmark, 6, text, 128, signal)
+const task = await prepareTask(
+  settingsOf({ task: 'who_is_bigger', limit: 6 }),
+  { rows: embedded.benchmark, examples: null },
+  { text, maxPositions: 128 },
+  signal,
+)
 
 /** Answers every document with the same log-likelihoods. */
 const fixed = (...logLikelihoods: number[]): Scorer => ({
-  score: async (requests) =>
-    requests.map(() => logLikelihoods.map((v) => ({ logLikelihood: v, tokens: [v] }))),
+  score: async (trees) => [
+    trees.flatMap(({ items }) =>
+      items.map(() =>
+        logLikelihoods.map((v) => ({ logLikelihood: v, tokens: [v], greedy: false })),
+      ),
+    ),
+  ],
   release: async () => {},
 })
 
 const samples = async (scorer: Scorer) =>
-  (await Array.fromAsync(evaluate(task, scorer, 64, signal))).flatMap((b) => b.samples)
+  (await Array.fromAsync(evaluate(task, scorer, 64, signal))).flatMap((b) => b.samples[0]!)
 
 test('the likelier choice is picked, the first of equals, and every document is scored once', async () => {
   for (const [scorer, picked] of [

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
-import { openScorer, type ScoreRequest } from '#gpu-runtime/inference/score.ts'
+import { openScorer, type ScoreRequest, type Tuned } from '#gpu-runtime/inference/score.ts'
 import { loadAdapter, saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { initial } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
@@ -16,6 +16,7 @@ import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { matmul } from '#gpu-runtime/tensor/ops.ts'
 import { assertClose } from '../closeness.ts'
 import { absent, loraOf, modelOf, readJson, type Golden } from '../golden.ts'
+import { bare, scored } from './scored.ts'
 
 const engine = new Engine(1)
 after(() => engine.close())
@@ -32,10 +33,10 @@ test(
   { skip: absent('stories260K') },
   async () => {
     const golden = readJson('stories260K')
-    const scorer = await openScorer(engine, await openCheckpoint(modelOf('stories260K')), null)
+    const scorer = await openScorer(engine, await openCheckpoint(modelOf('stories260K')), [null])
     const requests = requestsOf(golden)
-    const together = await scorer.score(requests)
-    const alone = (await Promise.all(requests.map((r) => scorer.score([r])))).flat()
+    const together = await scored(scorer, requests)
+    const alone = (await Promise.all(requests.map((r) => scored(scorer, [r])))).flat()
     golden.choices.forEach(({ continuations }, d) =>
       continuations.forEach(({ sum, tokens }, c) => {
         assertClose(together[d]![c]!.tokens, tokens, { atol: 1e-4 }, `document ${d}, choice ${c}`)
@@ -84,13 +85,15 @@ test(
     const spec = loraOf(readJson('stories260K'))
     const flat = initial(checkpoint.config, spec, 7)
     const requests = requestsOf(readJson('stories260K'))
-    const base = await (await openScorer(engine, checkpoint, null)).score(requests)
-    const same = await (await openScorer(engine, checkpoint, { spec, flat })).score(requests)
-    assert.deepEqual(same, base)
-    const moved = await (
-      await openScorer(engine, checkpoint, { spec, flat: flat.map((x) => x + 0.02) })
-    ).score(requests)
-    assert.notDeepEqual(moved, base)
+    const moved = { spec, flat: flat.map((x) => x + 0.02) }
+    const alone = async (subject: Tuned | null) =>
+      await scored(await openScorer(engine, checkpoint, [subject]), requests)
+    const base = await alone(null)
+    assert.deepEqual(await alone({ spec, flat }), base)
+    assert.notDeepEqual(await alone(moved), base)
+    // Side by side they get what each gets alone.
+    const scorer = await openScorer(engine, checkpoint, [moved, null, { spec, flat }])
+    assert.deepEqual(await scorer.score(bare(requests)), [await alone(moved), base, base])
   },
 )
 

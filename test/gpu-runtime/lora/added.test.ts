@@ -19,6 +19,7 @@ import { cast, concat, matmul } from '#gpu-runtime/tensor/ops.ts'
 import { openChatMl, tokenizerFiles } from '#gpu-runtime/text/chatMl.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { denominators, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
+import { scored } from '../inference/scored.ts'
 import { assertClose } from '../closeness.ts'
 import { absent, modelOf, readJson } from '../golden.ts'
 import { addedCases, made, type AddedCase } from './added.ts'
@@ -167,8 +168,9 @@ for (const name of Object.keys(addedCases) as AddedCase[]) {
       await saveAdapter(directory, checkpoint, spec, flat, model)
       return await loadAdapter(directory, checkpoint)
     })
-    const scorer = await openScorer(engine, checkpoint, stored)
-    const scores = await scorer.score(
+    const scorer = await openScorer(engine, checkpoint, [stored])
+    const scores = await scored(
+      scorer,
       pairs.map(({ prompt, chosen, rejected }) => ({
         context: prompt,
         choices: [chosen, rejected],

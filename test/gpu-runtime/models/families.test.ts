@@ -11,6 +11,7 @@ import { layout, stream } from '#gpu-runtime/models/forest.ts'
 import { emit } from '#gpu-runtime/onnx/emit.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
 import { pretrain } from '#gpu-runtime/training/pretrain.ts'
+import { scored } from '../inference/scored.ts'
 import { assertClose } from '../closeness.ts'
 import {
   familyCases,
@@ -100,9 +101,10 @@ for (const name of familyCases) {
     const golden = readJson(name)
     const checkpoint = await openCheckpoint(modelOf(name))
     const flat = flatAdapter(checkpoint, golden, await readTensors(name))
-    const scorer = await openScorer(engine, checkpoint, { spec: loraOf(golden), flat })
+    const scorer = await openScorer(engine, checkpoint, [{ spec: loraOf(golden), flat }])
     const { chosen_token_logps, rejected_token_logps } = golden.orpo.per_pair
-    const scores = await scorer.score(
+    const scores = await scored(
+      scorer,
       golden.pairs.map(({ prompt, chosen, rejected }) => ({
         context: prompt,
         choices: [chosen, rejected],

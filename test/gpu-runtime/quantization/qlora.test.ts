@@ -40,6 +40,7 @@ import type { Nf4Weight } from '#gpu-runtime/tensor/storedWeight.ts'
 import type { Recompute } from '#gpu-runtime/tensor/gradient.ts'
 import { weight } from '#gpu-runtime/tensor/ops.ts'
 import { denominators, outcomes, prepare, stepGraph } from '#gpu-runtime/training/step.ts'
+import { scored } from '../inference/scored.ts'
 import { assertClose } from '../closeness.ts'
 import { absent, loraOf, modelOf, readJson, readTensors, type CaseName } from '../golden.ts'
 import { dequantize, dequantizeAbsmax } from './reference.ts'
@@ -219,10 +220,10 @@ test(
     const [document] = readJson('stories260K').choices
     const continuations = document!.continuations.map(({ ids }) => ids)
     const read = async (checkpoint: Checkpoint) => {
-      const scorer = await openScorer(engine, checkpoint, null)
-      const scored = continuations.map(({ length }) => length)
-      const [scores] = await scorer.score([
-        { context: document!.context, choices: continuations, scored },
+      const scorer = await openScorer(engine, checkpoint, [null])
+      const lengths = continuations.map(({ length }) => length)
+      const [scores] = await scored(scorer, [
+        { context: document!.context, choices: continuations, scored: lengths },
       ])
       await scorer.release()
       const generator = await openGenerator(engine, checkpoint, null)

@@ -1,0 +1,47 @@
+/** What benchmarks measure: how the scores of samples become a task's value. */
+
+/** How the quotient Σ score / Σ weight over samples becomes the value. */
+export const aggregates = {
+  MEAN: (quotient: number) => quotient,
+  /** Of log-likelihoods. */
+  PERPLEXITY: (quotient: number) => Math.exp(-quotient),
+  BITS: (quotient: number) => -quotient / Math.LN2,
+} as const
+
+export type MetricEntry = {
+  readonly aggregate: keyof typeof aggregates
+  /** Which way is better. */
+  readonly goal: 'MAX' | 'MIN'
+  /** What lm-evaluation-harness calls it in its results: name, then filter. */
+  readonly harness: readonly [name: string, filter: string]
+}
+
+const accuracy = (name: string, filter = 'none') =>
+  ({ aggregate: 'MEAN', goal: 'MAX', harness: [name, filter] }) as const
+const perplexity = (name: string, aggregate: 'PERPLEXITY' | 'BITS' = 'PERPLEXITY') =>
+  ({ aggregate, goal: 'MIN', harness: [name, 'none'] }) as const
+
+export const metrics = {
+  acc: accuracy('acc'),
+  /** Log-likelihood divided by the choice's length in code points. */
+  acc_norm: accuracy('acc_norm'),
+  mc1: accuracy('mc1'),
+  /** Probability of the true answers among all. */
+  mc2: accuracy('mc2'),
+  multiple_choice_grade: accuracy('multiple_choice_grade'),
+  exact_match: accuracy('exact_match'),
+  exact_match_strict: accuracy('exact_match', 'strict-match'),
+  exact_match_flexible: accuracy('exact_match', 'flexible-extract'),
+  prompt_level_strict_acc: accuracy('prompt_level_strict_acc'),
+  prompt_level_loose_acc: accuracy('prompt_level_loose_acc'),
+  /** Weight: how many instructions a prompt has. */
+  inst_level_strict_acc: accuracy('inst_level_strict_acc'),
+  inst_level_loose_acc: accuracy('inst_level_loose_acc'),
+  perplexity: perplexity('perplexity'),
+  /** Weights: words, and bytes, of the original text. */
+  word_perplexity: perplexity('word_perplexity'),
+  byte_perplexity: perplexity('byte_perplexity'),
+  bits_per_byte: perplexity('bits_per_byte', 'BITS'),
+} as const satisfies Record<string, MetricEntry>
+
+export type Metric = keyof typeof metrics

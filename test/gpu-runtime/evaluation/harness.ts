@@ -1,0 +1,104 @@
+/**
+ * What lm-evaluation-harness 0.3.0 recorded in its own tests (tests/testdata): hashes of the requests of
+ * whole tasks, and results for the log-likelihoods -random.random() of random.seed(42), in the order
+ * in which Random(42) shuffles the documents.
+ */
+import { readFileSync } from 'node:fs'
+import type { Metric } from '#schema/metrics.ts'
+import { aggregates, metrics } from '#schema/metrics.ts'
+import { EvaluationSettings, type EvaluationSettings as Settings } from '#schema/spec.ts'
+import { documentsOf, type Rendered } from '#gpu-runtime/evaluation/prepare.ts'
+import { requestsHash } from '#gpu-runtime/evaluation/requests.ts'
+import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
+import {
+  judgeChoices,
+  type ChoiceDocument,
+  type Judged,
+  type Task,
+} from '#gpu-runtime/evaluation/tasks/task.ts'
+import type { Text } from '#gpu-runtime/text/text.ts'
+import { shared } from '../shared.ts'
+
+export type Recorded = {
+  /** Under shared/data. */
+  readonly file: string
+  readonly n_docs: number
+  readonly n_requests: number
+  readonly requests_sha256: string
+  readonly results: Readonly<Record<string, number>>
+}
+
+const conformance = (name: string) => shared(`data/conformance/lm-eval-v0.3.0/${name}`)
+
+export const recorded = (): Readonly<Record<string, Recorded>> =>
+  JSON.parse(readFileSync(conformance('expected.json'), 'utf8')) as Record<string, Recorded>
+
+/** -random.random() of random.seed(42). */
+export function pseudoLogLikelihoods(): Float64Array {
+  const bytes = readFileSync(conformance('pseudo_lls_seed42.f64le'))
+  return new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
+}
+
+/** Settings with the defaults of the spec. */
+export const settingsOf = (given: Partial<Settings> & { task: string }): Settings =>
+  EvaluationSettings.parse({
+    version: 1,
+    limit: null,
+    rowsSha256: '0'.repeat(64),
+    dialect: 'LM_EVAL',
+    dtype: 'FLOAT32',
+    ...given,
+  })
+
+/** For tasks that do not look at the model's text side. */
+export const noText = {} as Text
+
+/** All documents of a task as `settings` ask for them, rendered without a chat template. */
+export const rendered = (
+  settings: Settings,
+  rows: string,
+  examples: string | null = null,
+): Promise<Rendered[]> =>
+  documentsOf(
+    findTask(settings.task, settings.dialect),
+    settings,
+    { rows, examples },
+    noText,
+    new AbortController().signal,
+  )
+
+export const hashOf = (documents: readonly Rendered[]): string =>
+  requestsHash(documents.map(({ requests }) => requests))
+
+export const countOf = (documents: readonly Rendered[]): number =>
+  documents.reduce(
+    (n, { requests }) => n + (requests.kind === 'pairs' ? requests.pairs.length : 1),
+    0,
+  )
+
+/** Values of every metric when log-likelihoods are dealt out in the order of the requests. */
+export function resultsOf(
+  task: Task,
+  documents: readonly Rendered[],
+  logLikelihoods: Float64Array,
+): Partial<Record<Metric, number>> {
+  let at = 0
+  const judged = documents.map(({ document, requests }): Judged => {
+    if (task.kind === 'loglikelihood_rolling') return task.judge(document, logLikelihoods[at++]!)
+    if (task.kind === 'generate_until' || requests.kind !== 'pairs')
+      throw new Error('responses are not scored by log-likelihoods')
+    const scores = requests.pairs.map(() => {
+      const logLikelihood = logLikelihoods[at++]!
+      return { logLikelihood, tokens: [logLikelihood], greedy: false }
+    })
+    return task.judge?.(document, scores) ?? judgeChoices(document as ChoiceDocument, scores)
+  })
+  const names = Object.keys(judged[0]!.scores) as Metric[]
+  return Object.fromEntries(
+    names.map((name) => {
+      const total = judged.reduce((sum, { scores }) => sum + scores[name]!, 0)
+      const weight = judged.reduce((sum, { weights }) => sum + (weights?.[name] ?? 1), 0)
+      return [name, aggregates[metrics[name].aggregate](total / weight)]
+    }),
+  )
+}
