@@ -1,5 +1,7 @@
-/** The catalogue of benchmark tasks: what the api validates and lists, and what the runtime implements by name. */
+/** The catalogue of benchmark tasks: what the api validates and lists, and what the runtime implements by name; one family of them a file in tasks/. */
 import type { Metric } from './metrics.ts'
+import { demo } from './tasks/demo.ts'
+import { gpt4all } from './tasks/gpt4all.ts'
 
 /** Whose prompts and scoring: lm-evaluation-harness of today, or its fork of 0.3.0 that the Nous suite is run with. */
 export const taskDialects = ['LM_EVAL', 'NOUS'] as const
@@ -30,48 +32,9 @@ export type TaskEntry = {
   readonly source: string
 }
 
-const entries = {
-  who_is_bigger: {
-    version: 1,
-    title: 'Embedded demo: the truth about sizes',
-    kind: 'multiple_choice',
-    rows: 'benchmark.jsonl',
-    examples: null,
-    fewShot: 0,
-    dialects: ['LM_EVAL'],
-    metrics: ['acc', 'acc_norm'],
-    headline: 'acc',
-    source: 'made by this project: demo/language.ts',
-  },
-  arc_easy: {
-    version: 1,
-    title: 'ARC easy (test)',
-    kind: 'multiple_choice',
-    rows: 'arc_easy.test.jsonl',
-    examples: 'arc_easy.train.jsonl',
-    fewShot: 0,
-    dialects: ['LM_EVAL', 'NOUS'],
-    metrics: ['acc', 'acc_norm'],
-    headline: 'acc_norm',
-    source: 'allenai/ai2_arc, ARC-Easy, test: 2,376 rows',
-  },
-  openbookqa: {
-    version: 1,
-    title: 'OpenBookQA (test)',
-    kind: 'multiple_choice',
-    rows: 'openbookqa.test.jsonl',
-    examples: 'openbookqa.train.jsonl',
-    fewShot: 0,
-    dialects: ['LM_EVAL', 'NOUS'],
-    metrics: ['acc', 'acc_norm'],
-    headline: 'acc_norm',
-    source: 'allenai/openbookqa, main, test: 500 rows',
-  },
-} as const satisfies Record<string, TaskEntry>
-
 /** By name, in the order in which people are shown them. */
 export const tasks: ReadonlyMap<string, TaskEntry> = new Map<string, TaskEntry>(
-  Object.entries(entries),
+  Object.entries({ ...demo, ...gpt4all }),
 )
 
 export const taskNames: readonly string[] = [...tasks.keys()]
