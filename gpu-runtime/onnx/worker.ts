@@ -16,6 +16,15 @@ export type RunOptions = {
   readonly accumulate?: Readonly<Record<string, string>>
   /** Output name to the vector that it becomes, in its shape. */
   readonly keep?: Readonly<Record<string, string>>
+  /** Output name to the places in vectors that it is written to. */
+  readonly put?: Readonly<Record<string, Places>>
+}
+
+/** For an output of as many equal parts as there are vectors: piece i of each part, `width` numbers, goes to `at[i]`, or nowhere where that is negative. */
+export type Places = {
+  readonly vectors: readonly string[]
+  readonly width: number
+  readonly at: Int32Array
 }
 
 /** What lives in the thread by a name. */
@@ -82,6 +91,17 @@ const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): o
     ? new ort.Tensor('int64', data, shape)
     : new ort.Tensor('float32', data, shape)
 
+function place(data: Float32Array, { vectors, width, at }: Places): void {
+  let from = 0
+  for (const name of vectors) {
+    const to = floats(name)
+    for (const place of at) {
+      if (place >= 0) to.set(data.subarray(from, from + width), place)
+      from += width
+    }
+  }
+}
+
 async function answer(request: Request): Promise<{ value: unknown; transfer: ArrayBuffer[] }> {
   switch (request.type) {
     case 'open': {
@@ -120,7 +140,7 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
     case 'run': {
       const session = sessions.get(request.session)
       if (!session) throw new Error(`internal: no session ${request.session}`)
-      const { resident = {}, into = {}, accumulate = {}, keep = {} } = request.options
+      const { resident = {}, into = {}, accumulate = {}, keep = {}, put = {} } = request.options
       const feeds = Object.fromEntries([
         ...Object.entries(request.feeds).map(
           ([name, { data, shape }]) => [name, tensor(data, shape)] as const,
@@ -145,7 +165,9 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
           shapes.set(keep[name]!, out.dims)
           continue
         }
-        if (name in accumulate) {
+        if (name in put) {
+          place(data, put[name]!)
+        } else if (name in accumulate) {
           const sum = floats(accumulate[name]!)
           for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!
         } else {

@@ -140,7 +140,7 @@ export const scenarios: {
       }
       note({ mark: 'open' })
       const slots = 3
-      const generator = await openGenerator(engine, checkpoint, adapter, slots)
+      const generator = await openGenerator(engine, checkpoint, adapter, { slots })
       const settings = { maxTokens: slots, stopIds: [], temperature, topP: 0.9 }
       await twice(note, () => Array.fromAsync(generator.generate(prompts, settings)))
     }),

@@ -7,6 +7,7 @@ import {
   openGenerator,
   type GenerateOptions,
   type Generator,
+  type GeneratorOptions,
 } from '#gpu-runtime/inference/generate.ts'
 import { key, lora, sites } from '#gpu-runtime/lora/lora.ts'
 import { openCheckpoint, type Checkpoint } from '#gpu-runtime/models/checkpoint.ts'
@@ -49,8 +50,11 @@ async function all(
   return ids
 }
 
-const stories = (slots?: number): Promise<Generator> =>
-  openCheckpoint(modelOf('stories260K')).then((c) => openGenerator(engine, c, null, slots))
+const stories = (options?: GeneratorOptions): Promise<Generator> =>
+  openCheckpoint(modelOf('stories260K')).then((c) => openGenerator(engine, c, null, options))
+
+/** Both ways of taking steps: a card's runs on a CPU too. */
+const ways = ['STEPPED', 'SCANNED'] as const
 
 test(
   'greedy tokens of stories260K are the reference’s',
@@ -90,11 +94,12 @@ for (const [name, { prompts, base, adapter }] of Object.entries(golden) as [Case
     for (const [tuned, expected] of [
       [null, base],
       [{ spec, flat }, adapter],
-    ] as const) {
-      const generator = await openGenerator(engine, checkpoint, tuned, 16)
-      assert.deepEqual(await all(generator, prompts, { maxTokens: 40 }), expected)
-      await generator.release()
-    }
+    ] as const)
+      for (const way of ways) {
+        const generator = await openGenerator(engine, checkpoint, tuned, { way, slots: 16 })
+        assert.deepEqual(await all(generator, prompts, { maxTokens: 40 }), expected, way)
+        await generator.release()
+      }
   })
 
 for (const name of ['untied', 'tied'] as const)
@@ -114,23 +119,29 @@ for (const name of ['untied', 'tied'] as const)
     )
     const session = await engine.open(emit({ outputs: { logits }, trainables }, weight))
     await engine.write('added', flat.slice())
-    const generator = await openGenerator(engine, checkpoint, { spec, flat }, 8)
     const prompts = [ids, ids.slice(0, 3), ids.slice(4, 12)]
-    const generated = await all(generator, prompts, { maxTokens: 30 })
-    assert.ok(generated.flat().some((id) => id >= config.vocabulary))
+    const [generated, scanned] = await Promise.all(
+      ways.map(async (way) => {
+        const generator = await openGenerator(engine, checkpoint, { spec, flat }, { way, slots: 8 })
+        const made = await all(generator, prompts, { maxTokens: 30 })
+        await generator.release()
+        return made
+      }),
+    )
+    assert.deepEqual(scanned, generated)
+    assert.ok(generated!.flat().some((id) => id >= config.vocabulary))
     const width = config.vocabulary + config.addedTokens
     for (const [i, prompt] of prompts.entries()) {
-      const whole = [...prompt, ...generated[i]!]
+      const whole = [...prompt, ...generated![i]!]
       const { feeds } = layout(config, [{ ids: whole }], 1, 0)
       const { data } = (await session.run(feeds, { resident: { trainables: 'added' } })).logits!
-      generated[i]!.forEach((id, t) => {
+      generated![i]!.forEach((id, t) => {
         const at = (prompt.length - 1 + t) * width
         const row = data.subarray(at, at + width)
         assert.ok(row[id]! > Math.max(...row) - 1e-4, `prompt ${i}, token ${t}: ${id}`)
       })
     }
     await session.release()
-    await generator.release()
   })
 
 const [once, dog, lily] = [
@@ -141,11 +152,16 @@ const [once, dog, lily] = [
 const sampling = { temperature: 0.9, topP: 0.95, seed: 5 }
 
 test(
-  'what a prompt gets does not depend on its company, its place, or how many tokens a run makes',
+  'what a prompt gets does not depend on its company, its place, the rows there are, or how many tokens a run makes',
   { skip: absent('stories260K') },
   async () => {
     const generator = await stories()
-    const short = await stories(5)
+    const others = await Promise.all([
+      stories({ rows: 2 }),
+      stories({ rows: 1 }),
+      stories({ way: 'SCANNED' }),
+      stories({ way: 'SCANNED', slots: 5, rows: 3 }),
+    ])
     const prompts = [once!, dog!, lily!, [1], once!, dog!.slice(0, 3), lily!]
     for (const settings of [{ temperature: 0 }, sampling, { ...sampling, topK: 7 }]) {
       const options = { ...settings, maxTokens: 24, stopIds: [426] }
@@ -169,28 +185,32 @@ test(
           apart.push(...(await all(generator, distinct.slice(at, at + size), options)))
         assert.deepEqual(apart, together.slice(0, 4))
       }
-      assert.deepEqual(await all(short, prompts, options), together)
+      for (const other of others) assert.deepEqual(await all(other, prompts, options), together)
     }
-    await generator.release()
-    await short.release()
+    await Promise.all([generator, ...others].map((g) => g.release()))
   },
 )
 
 test(
-  'a sequence ends with its stop id; the others go on',
+  'a sequence ends with its stop id, or where it is told to; the others go on',
   { skip: absent('stories260K') },
   async () => {
-    const generator = await stories(8)
-    const prompts = [once!, dog!, lily!]
-    const free = await all(generator, prompts, { maxTokens: 40 })
-    const stop = free[1]![9]!
-    const stopped = await all(generator, prompts, { maxTokens: 40, stopIds: [stop, 0] })
-    assert.deepEqual(
-      stopped,
-      free.map((ids) => ids.slice(0, ids.includes(stop) ? ids.indexOf(stop) + 1 : 40)),
-    )
-    assert.ok(stopped[1]!.length <= 10 && new Set(stopped.map((ids) => ids.length)).size > 1)
-    await generator.release()
+    for (const way of ways) {
+      const generator = await stories({ way, slots: 8 })
+      const prompts = [once!, dog!, lily!]
+      const free = await all(generator, prompts, { maxTokens: 40 })
+      const stop = free[1]![9]!
+      const stopped = await all(generator, prompts, { maxTokens: 40, stopIds: [stop, 0] })
+      assert.deepEqual(
+        stopped,
+        free.map((ids) => ids.slice(0, ids.includes(stop) ? ids.indexOf(stop) + 1 : 40)),
+      )
+      assert.ok(stopped[1]!.length <= 10 && new Set(stopped.map((ids) => ids.length)).size > 1)
+      const ended = (i: number, tokens: readonly number[]) => tokens.length === [3, 11, 40][i]
+      const told = await all(generator, prompts, { maxTokens: 40, ended })
+      assert.deepEqual(told, [free[0]!.slice(0, 3), free[1]!.slice(0, 11), free[2]])
+      await generator.release()
+    }
   },
 )
 
@@ -253,7 +273,7 @@ for (const [what, { temperature, topP, topK }, left] of [
     else assert.ok(kept.length > 2 && kept.length < candidates.length, `${kept.length} are left`)
     const mass = kept.reduce((s, { p }) => s + p, 0)
 
-    const generator = await openGenerator(engine, checkpoint, null, 1)
+    const generator = await openGenerator(engine, checkpoint, null, { rows: 500 })
     const counts = new Map<number, number>()
     const drawn = await all(
       generator,
@@ -372,7 +392,7 @@ test(
   'an aborted call ends between runs; the generator goes on to serve',
   { skip: absent('stories260K') },
   async () => {
-    const generator = await stories(4)
+    const generator = await stories({ way: 'SCANNED', slots: 4 })
     const abort = new AbortController()
     const made = generator.generate([once!], {
       maxTokens: 40,
@@ -382,6 +402,7 @@ test(
     })
     assert.equal((await made.next()).value![0]!.length, 4)
     abort.abort(new Error('enough'))
+    await assert.rejects(all(generator, [once!], { maxTokens: 6 }), /at work for another call/)
     await assert.rejects(made.next(), /enough/)
     assert.equal((await all(generator, [once!], { maxTokens: 6 }))[0]!.length, 6)
     await generator.release()

@@ -1,0 +1,281 @@
+/**
+ * Generation on a CPU: a run a step. Keys and values lie in the engine's thread in vectors that a run is fed where they lie, and
+ * that the run's new ones are written into afterwards, so that nothing is copied from step to step. A row belongs to one sequence;
+ * when that ends, the next prompt is read into its place.
+ *
+ *   cache of a layer's keys [rows, kvHeads, S, D]      slot s of a row holds position s
+ */
+import { cached, handingOn, kinds, oneTokenEach } from '../models/cache.ts'
+import type { DecoderConfig } from '../models/config.ts'
+import { decoder } from '../models/decoder.ts'
+import { layout, never, stream } from '../models/forest.ts'
+import { ropeTables } from '../models/rope.ts'
+import { emit, type Emitted } from '../onnx/emit.ts'
+import type { Engine, Session } from '../onnx/engine.ts'
+import { mulDims } from '../tensor/dim.ts'
+import { floats, integers, type Feeds } from '../tensor/feed.ts'
+import { cast, concat, input, reshape, rows } from '../tensor/ops.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { nextToken } from './next.ts'
+import {
+  candidatesOf,
+  drawFeeds,
+  sequencesOf,
+  type Sequence,
+  type Steps,
+  type Subject,
+} from './sequence.ts'
+
+/** Prompts' tokens that are read in one run: more take more memory, and are not read faster. */
+const readTokens = 2048
+
+/** Vectors are called `name: …`. */
+export function steppedSteps(engine: Engine, subject: Subject, name: string): Steps {
+  const { config } = subject.checkpoint
+  const { resident } = subject
+  const vectors = cacheNames(config)
+  const own = (key: string) => `${name}: ${key}`
+  const places = { vectors: vectors.map(own), width: config.headDim }
+  let common: Promise<{ readonly reader: Session; readonly mover: Session }> | null = null
+  let open: { readonly candidates: number; readonly session: Session } | null = null
+
+  /** Their sizes. */
+  type Cache = { readonly rows: number; readonly slots: number }
+
+  const openCommon = async () => ({
+    // Read far more seldom than steps are taken: its weights are not worth a second copy.
+    reader: await engine.open(readingGraph(subject)),
+    mover: await engine.open(movingGraph(subject)),
+  })
+  const stepper = async (candidates: number): Promise<Session> => {
+    if (open?.candidates !== candidates) {
+      await open?.session.release()
+      open = null
+      open = { candidates, session: await engine.open(stepGraph(subject, candidates), 'PACKED') }
+    }
+    return open.session
+  }
+
+  /** Where the keys and values of a row's slot lie in their vectors, head by head. */
+  const placesOf = ({ slots }: Cache, row: number, slot: number): number[] =>
+    Array.from(
+      { length: config.kvHeads },
+      (_, head) => ((row * config.kvHeads + head) * slots + slot) * config.headDim,
+    )
+
+  /** Lays the cache out anew: row `from[i]` as row i, nothing where that is null. */
+  async function move(
+    mover: Session,
+    before: Cache | null,
+    from: readonly (number | null)[],
+    slots: number,
+  ): Promise<Cache> {
+    const { kvHeads, headDim } = config
+    const known = before ?? { rows: 1, slots: 1 }
+    const index = from.flatMap((row) =>
+      Array.from({ length: kvHeads }, (_, head) =>
+        Array.from({ length: slots }, (_, slot) =>
+          row === null || slot >= known.slots ? 0 : (row * kvHeads + head) * known.slots + slot,
+        ),
+      ).flat(),
+    )
+    const blank = floats(new Float32Array(kvHeads * headDim), [1, kvHeads, 1, headDim])
+    await mover.run(
+      {
+        index: integers(index, [from.length, kvHeads, slots]),
+        ...(before ? {} : Object.fromEntries(vectors.map((key) => [key, blank]))),
+      },
+      {
+        resident: before ? Object.fromEntries(vectors.map((key) => [key, own(key)])) : {},
+        keep: Object.fromEntries(vectors.map((key) => [`next ${key}`, own(key)])),
+      },
+    )
+    return { rows: from.length, slots }
+  }
+
+  /** Puts keys and values of all tokens of prompts but their last into rows. */
+  async function read(
+    reader: Session,
+    cache: Cache,
+    prompts: readonly { readonly row: number; readonly ids: readonly number[] }[],
+  ): Promise<void> {
+    const laid = layout(
+      config,
+      prompts.map(({ ids }) => ({ ids })),
+      1,
+      0,
+    )
+    const at = new Int32Array(laid.tokens * config.kvHeads).fill(-1)
+    laid.roots.forEach(({ start, length }, i) => {
+      for (let t = 0; t < length; t++)
+        at.set(placesOf(cache, prompts[i]!.row, t), (start + t) * config.kvHeads)
+    })
+    await reader.run(laid.feeds, { resident, put: { made: { ...places, at } } })
+  }
+
+  return {
+    async *run(prompts, options, most) {
+      const { reader, mover } = await (common ??= openCommon())
+      const session = await stepper(candidatesOf(config, options))
+      const waiting = sequencesOf(prompts, options.seed ?? 0)
+      let taken: (Sequence | null)[] = []
+      let cache: Cache | null = null
+      try {
+        for (;;) {
+          const going = taken.filter((sequence) => sequence !== null)
+          if (going.length + waiting.length === 0) return
+          options.signal?.throwIfAborted()
+
+          const count = Math.min(most, going.length + waiting.length)
+          const arriving = waiting.splice(0, count - going.length)
+          const longest = Math.max(...[...going, ...arriving].map(({ before }) => before))
+          // Fewer rows make a step cheaper, but laying the cache out anew takes about as long as a step.
+          if (
+            !cache ||
+            longest >= cache.slots ||
+            count > cache.rows ||
+            count <= 0.75 * cache.rows
+          ) {
+            const kept = taken.flatMap((sequence, row) => (sequence ? [row] : []))
+            const from = Array.from({ length: count }, (_, i) => kept[i] ?? null)
+            const slots = longest < (cache?.slots ?? 0) ? cache!.slots : roomFor(longest)
+            taken = from.map((row) => (row === null ? null : taken[row]!))
+            cache = await move(mover, cache, from, slots)
+          }
+          const unread = []
+          for (const sequence of arriving) {
+            const row = taken.indexOf(null)
+            taken[row] = sequence
+            if (sequence.before > 0) unread.push({ row, ids: sequence.prompt.slice(0, -1) })
+          }
+          for (const some of portions(unread)) await read(reader, cache, some)
+
+          const positions = taken.map((sequence) => sequence?.before ?? 0)
+          const at = taken.flatMap((sequence, row) =>
+            placesOf(cache!, row, positions[row]!).map((place) => (sequence ? place : -1)),
+          )
+          const { temperature, topP, uniform } = drawFeeds(taken, 1, options)
+          const { tokens } = await session.run(
+            {
+              ...stepFeeds(config, taken, positions, cache.slots),
+              ...(options.temperature === 0
+                ? {}
+                : { temperature, topP, uniform: floats(uniform, [taken.length, 1]) }),
+            },
+            {
+              resident: {
+                ...resident,
+                ...Object.fromEntries(vectors.map((key) => [key, own(key)])),
+              },
+              put: { made: { ...places, at: Int32Array.from(at) } },
+            },
+          )
+          const made: (readonly number[])[] = prompts.map(() => none)
+          taken = taken.map((sequence, row) => {
+            if (!sequence) return null
+            const { own: new_, goesOn } = sequence.take([tokens!.data[row]!], options)
+            made[sequence.index] = new_
+            return goesOn ? sequence : null
+          })
+          yield made
+        }
+      } finally {
+        await engine.forget(vectors.map(own))
+      }
+    },
+    async release() {
+      const { reader, mover } = (await common) ?? {}
+      for (const session of [reader, mover, open?.session]) await session?.release()
+      common = open = null
+    },
+  }
+}
+
+const none: readonly number[] = []
+
+/** Slots for a longest sequence of so many tokens: some to come, since more room means a copy of everything. */
+const roomFor = (longest: number): number =>
+  Math.ceil((longest + 1 + Math.max(32, longest / 8)) / 16) * 16
+
+const cacheNames = ({ layers }: DecoderConfig): string[] =>
+  Array.from({ length: layers }, (_, layer) => kinds.map((kind) => cached(kind, layer))).flat()
+
+/** Prompts that are read together. */
+function portions<P extends { readonly ids: readonly number[] }>(prompts: readonly P[]): P[][] {
+  const all: P[][] = []
+  let tokens = Infinity
+  for (const prompt of prompts) {
+    if (tokens + prompt.ids.length > readTokens) {
+      all.push([])
+      tokens = 0
+    }
+    all.at(-1)!.push(prompt)
+    tokens += prompt.ids.length
+  }
+  return all
+}
+
+/** All layers' keys and values, one after the other: of a pass whose layers hand them on. */
+const allOf = (handed: readonly (readonly Tensor[])[]): Tensor => concat(handed.flat(), 0)
+
+/** Reads a forest of one level: `made` are the keys and values of its tokens. */
+function readingGraph({ checkpoint: { config, weight }, parts, trainables }: Subject): Emitted {
+  const { handed } = decoder(config, handingOn(stream(config, 1)), parts)
+  return emit({ outputs: { made: allOf(handed) }, trainables }, weight)
+}
+
+/** `index` [G, kvHeads, S] says which of the cache's vectors, counted over rows, heads and slots, come where. */
+function movingGraph({ checkpoint: { config, weight } }: Subject): Emitted {
+  const { kvHeads, headDim } = config
+  const index = input('index', ['G', kvHeads, 'S'], 'int64')
+  return emit(
+    {
+      outputs: Object.fromEntries(
+        cacheNames(config).map((key) => {
+          const before = input(key, ['P', kvHeads, 'S0', headDim])
+          const flat = reshape(before, [mulDims(mulDims('P', 'S0'), kvHeads), headDim])
+          return [`next ${key}`, rows(flat, index)]
+        }),
+      ),
+    },
+    weight,
+  )
+}
+
+/** A step: the next `tokens` [G], and as `made` the keys and values of those that it was fed. */
+function stepGraph(
+  { checkpoint: { config, weight }, parts, trainables }: Subject,
+  candidates: number,
+): Emitted {
+  const forward = decoder(config, oneTokenEach(config, null), parts)
+  const tokens = cast(nextToken(forward, candidates), 'float32')
+  return emit({ outputs: { tokens, made: allOf(forward.handed) }, trainables }, weight)
+}
+
+/** Rows without a sequence see nothing but themselves. */
+function stepFeeds(
+  config: DecoderConfig,
+  taken: readonly (Sequence | null)[],
+  positions: readonly number[],
+  slots: number,
+): Feeds {
+  const n = taken.length
+  const keyAt = new Float32Array(n * slots).fill(never)
+  positions.forEach((position, row) => {
+    for (let slot = 0; slot < position; slot++) keyAt[row * slots + slot] = slot
+  })
+  const turns = config.ropes.flatMap((rope, i) => {
+    const { cos, sin } = ropeTables(rope, positions)
+    const shape = [n, rope.width / 2]
+    return [
+      [`stepCos${i}`, floats(cos, shape)],
+      [`stepSin${i}`, floats(sin, shape)],
+    ] as const
+  })
+  return {
+    ...Object.fromEntries(turns),
+    token: integers(taken.map((sequence) => sequence?.last ?? 0)),
+    at: floats(positions, [n, 1, 1, 1]),
+    keyAt: floats(keyAt, [n, 1, 1, slots]),
+  }
+}
