@@ -1,4 +1,5 @@
 /** Rows to documents, documents to requests, requests to tokens. */
+import { isDeepStrictEqual } from 'node:util'
 import type { EvaluationSettings } from '#schema/spec.ts'
 import { place, readRows } from '../data/rows.ts'
 import { FormatError } from '../error.ts'
@@ -83,18 +84,17 @@ export async function documentsOf(
   text: Text,
   signal: AbortSignal,
 ): Promise<Rendered[]> {
-  const { fewShot, fewShotSeed } = settings
+  const { fewShot } = settings
   expectAskable(task, settings)
-  const all = await readDocuments(
-    task,
-    rows,
-    text,
-    signal,
-    orderMatters(settings) ? null : settings.limit,
-  )
+  const same = examples === rows
+  const whole = orderMatters(settings) || (same && fewShot > 0)
+  const all = await readDocuments(task, rows, text, signal, whole ? null : settings.limit)
   if (all.length === 0)
     throw new FormatError(`${rows}: no rows, expected documents of ${settings.task}`)
-  const asked = inOrder(all, settings).slice(0, settings.limit ?? undefined)
+  // 0.3.0 draws its examples from the generator that has shuffled the documents.
+  const random = pythonRandom(orderMatters(settings) ? 42 : settings.fewShotSeed)
+  const ordered = orderMatters(settings) ? random.shuffled(all) : all
+  const asked = ordered.slice(0, settings.limit ?? undefined)
   if (task.kind === 'loglikelihood_rolling')
     return asked.map(({ index, document }) => ({
       index,
@@ -105,23 +105,26 @@ export async function documentsOf(
     throw new FormatError(
       `${settings.task}: ${fewShot} examples were asked for, and there is no file of them`,
     )
-  const same = examples === rows
   const pool =
     fewShot === 0 ? [] : same ? all : await readDocuments(task, examples!, text, signal, null)
-  const random = pythonRandom(fewShotSeed)
-  return asked.map((own) => {
+  const leavesOut = task.leavesOutItself ?? same
+  return asked.map(({ index, document, value }) => {
     const chosen = chooseExamples(
       pool,
       fewShot,
       task.choose ?? 'RANDOM',
       random,
-      same ? own : null,
-    ).map(({ document }) => exampleOf(document as ChoiceDocument | GenerationDocument))
-    return { ...own, requests: requestsOf(task, own.document, chosen, settings, text) }
+      leavesOut ? (example) => isDeepStrictEqual(example.value, value) : null,
+    ).map((example) => exampleOf(example.document as ChoiceDocument | GenerationDocument))
+    return { index, document, requests: requestsOf(task, document, chosen, settings, text) }
   })
 }
 
-type Read = { readonly index: number; readonly document: PreparedDocument['document'] }
+type Read = {
+  readonly index: number
+  readonly value: unknown
+  readonly document: PreparedDocument['document']
+}
 
 async function readDocuments(
   task: Task,
@@ -134,16 +137,13 @@ async function readDocuments(
   for await (const { row, value } of readRows(file)) {
     if (limit !== null && documents.length >= limit) break
     signal.throwIfAborted()
-    documents.push({ index: row, document: task.document(value, row, text) })
+    documents.push({ index: row, value, document: task.document(value, row, text) })
   }
   return documents
 }
 
 /** lm-evaluation-harness 0.3.0 shuffles before it takes the first ones; today's keeps the file's order. */
 const orderMatters = ({ dialect }: EvaluationSettings): boolean => dialect === 'NOUS'
-
-const inOrder = (all: readonly Read[], settings: EvaluationSettings): readonly Read[] =>
-  orderMatters(settings) ? pythonRandom(42).shuffled(all) : all
 
 function expectAskable(
   task: Task,

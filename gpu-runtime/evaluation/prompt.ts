@@ -36,7 +36,7 @@ export function exampleOf(document: ChoiceDocument | GenerationDocument): Exampl
 
 /** Between a context and each continuation. */
 export const delimiterOf = (task: Asked, { chatTemplate }: Style): string =>
-  chatTemplate ? '' : (task.delimiter ?? ' ')
+  chatTemplate || task.kind === 'loglikelihood' ? '' : (task.delimiter ?? ' ')
 
 /**
  * The context that asks `question` after `examples`. Throws FormatError where the model has no chat
@@ -79,26 +79,37 @@ function joined(first: string, second: string, separator: string): string {
 
 /**
  * The examples that precede a question: `count` of `pool`. Drawn by chance, they are other ones for
- * each question, so questions must be asked for in order. `self` is the question itself where it is
- * part of the pool. Throws FormatError when the pool is too small.
+ * each question, so questions must be asked for in order. Where `isItself` can find the question among
+ * them, one more is drawn than is shown. Throws FormatError when the pool is too small.
  */
 export function chooseExamples<T>(
   pool: readonly T[],
   count: number,
   choose: 'RANDOM' | 'FIRST',
   random: PythonRandom,
-  self: T | null = null,
+  isItself: ((item: T) => boolean) | null = null,
 ): readonly T[] {
   if (count === 0) return []
-  const needed = count + (self === null ? 0 : 1)
-  if (pool.length < needed)
+  const expect = (needed: number, { length }: readonly T[]) => {
+    if (length >= needed) return
     throw new FormatError(
-      `${count} examples: expected a file of at least ${needed}, it has ${pool.length}`,
+      `${count} examples: expected a file of at least ${needed}, it has ${length}`,
     )
-  if (choose === 'FIRST') return pool.filter((item) => item !== self).slice(0, count)
-  if (self === null) return random.sample(pool, count)
-  return random
-    .sample(pool, count + 1)
-    .filter((item) => item !== self)
-    .slice(0, count)
+  }
+  const others = (items: readonly T[], most = count) =>
+    isItself === null
+      ? items.slice(0, most)
+      : items
+          .values()
+          .filter((item) => !isItself(item))
+          .take(most)
+          .toArray()
+  const drawn = isItself === null ? count : count + 1
+  expect(drawn, pool)
+  const chosen = others(choose === 'FIRST' ? pool : random.sample(pool, drawn))
+  if (chosen.length === count) return chosen
+  // The question is there more than once.
+  const rest = others(pool, pool.length)
+  expect(count, rest)
+  return random.sample(rest, count)
 }

@@ -7,6 +7,7 @@ import type { EvaluationSettings } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import type { ScoreRequest } from '../inference/score.ts'
 import type { Text } from '../text/text.ts'
+import { rstrip } from './pythonText.ts'
 
 /** The log-likelihood of the continuation after the context. */
 export type Pair = readonly [context: string, continuation: string]
@@ -88,7 +89,7 @@ export function tokenizePairs(text: Text, pairs: readonly Pair[], fit: Fit): Sco
     ids: [],
   }
   for (const [context, continuation] of pairs) {
-    const kept = context.replace(trailingBlanks, '')
+    const kept = rstrip(context)
     const own: readonly number[] =
       last.context === kept ? last.ids : kept === '' ? prefix(text) : encode(kept)
     const moved = context.slice(kept.length) + continuation
@@ -184,10 +185,6 @@ export function tokenizePrompt(
   const ids = context === '' ? prefix(text) : encoder(text, bos)(context)
   return ids.slice(-room)
 }
-
-/** Python's str.rstrip(). */
-// oxlint-disable-next-line no-control-regex
-const trailingBlanks = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/
 
 /** Special tokens as `bos` says, but BOS stays single where the text spells it. */
 function encoder(text: Text, bos: Fit['bos']): (content: string) => number[] {

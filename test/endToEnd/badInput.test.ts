@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
 import { baseModels, datasets, runs } from '#schema/tables.ts'
+import { taskNames } from '#schema/tasks.ts'
 import { embedded } from '#demo/embedded.ts'
 import { install, smallTraining } from './installation.ts'
 
@@ -291,7 +292,7 @@ test('an unknown task is a problem with its path and the tasks there are', async
     const { problem, issues } = await there.refusal(mutation, input)
     assert.equal(problem, 'InvalidInput')
     assert.deepEqual(issues, [
-      { path, message: 'expected one of who_is_bigger, arc_easy, openbookqa, got "arc_hard"' },
+      { path, message: `expected one of ${taskNames.join(', ')}, got "arc_hard"` },
     ])
   }
   assert.deepEqual(await counted(), before)

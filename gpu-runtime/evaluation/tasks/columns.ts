@@ -21,13 +21,29 @@ export function columns(value: unknown, row: number, task: string) {
   }
   return {
     fail,
-    text(name: string): string {
+    text(name: string, { orEmpty = false } = {}): string {
       const found = get(name)
-      if (typeof found !== 'string' || found === '')
+      if (typeof found !== 'string' || (found === '' && !orEmpty))
         throw fail(`${name} is ${JSON.stringify(found)}, expected text`)
       return found
     },
     texts: (name: string): string[] => texts(get(name), name, fail),
+    /** Choices with labels, 1 for the true ones, of which the first is one. */
+    judged(name: string): { choices: string[]; labels: number[] } {
+      const found = get(name) as Json | null
+      const choices = texts(found?.choices, `${name}.choices`, fail)
+      const labels = found?.labels
+      if (
+        !Array.isArray(labels) ||
+        labels.length !== choices.length ||
+        !labels.every((label) => label === 0 || label === 1) ||
+        labels[0] !== 1
+      )
+        throw fail(
+          `${name}.labels is ${JSON.stringify(labels)}, expected a 0 or 1 for each of ${choices.length} choices, and a 1 first`,
+        )
+      return { choices, labels }
+    },
     /**
      * A column { text: […], label: […] } and the `answerKey` that is one of its labels, as the ARC
      * family has them.
@@ -52,15 +68,28 @@ export function columns(value: unknown, row: number, task: string) {
         )
       return found
     },
-    /** An index into `choices`. */
+    /** An index into `choices`; as text in some copies. */
     index(name: string, choices: readonly string[]): number {
       const found = get(name)
-      if (!Number.isInteger(found) || (found as number) < 0 || (found as number) >= choices.length)
+      const index = typeof found === 'string' && /^\d+$/.test(found) ? Number(found) : found
+      if (!isIndex(index, choices))
         throw fail(`${name} is ${JSON.stringify(found)}, expected an index below ${choices.length}`)
-      return found as number
+      return index
+    },
+    /** One or several of them. */
+    indices(name: string, choices: readonly string[]): number[] {
+      const found = get(name)
+      if (!Array.isArray(found) || found.length === 0 || !found.every((i) => isIndex(i, choices)))
+        throw fail(
+          `${name} is ${JSON.stringify(found)}, expected a list of indices below ${choices.length}`,
+        )
+      return found as number[]
     },
   }
 }
+
+const isIndex = (value: unknown, choices: readonly string[]): value is number =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < choices.length
 
 const isMessage = (value: unknown): value is Message => {
   const { role, content } = (value ?? {}) as Partial<Record<keyof Message, unknown>>

@@ -1,15 +1,50 @@
 /** Every task of the catalogue in schema/tasks.ts, by name. */
 import { taskNames, type TaskDialect } from '#schema/tasks.ts'
 import { FormatError } from '../../error.ts'
-import { arcEasy } from './arcEasy.ts'
+import { agieval } from './agieval.ts'
+import { arc } from './arc.ts'
+import { boolq } from './boolq.ts'
+import { hellaswag } from './hellaswag.ts'
+import { lambadaOpenai } from './lambada.ts'
 import { openbookqa } from './openbookqa.ts'
-import { everywhere, type Dialects, type Task } from './task.ts'
+import { piqa } from './piqa.ts'
+import { everywhere, type ChoiceTask, type Dialects, type Task } from './task.ts'
+import { truthfulqaMc, truthfulqaMc1, truthfulqaMc2 } from './truthfulqa.ts'
 import { whoIsBigger } from './whoIsBigger.ts'
+import { wikitext } from './wikitext.ts'
+import { winogrande } from './winogrande.ts'
+
+/** Where rows are of a validation split, today's harness draws as if its examples were of the same split. */
+const ofValidation = ({ LM_EVAL, NOUS }: Dialects): Dialects => ({
+  LM_EVAL: { ...(LM_EVAL as ChoiceTask), leavesOutItself: true },
+  NOUS: NOUS!,
+})
 
 export const taskTable: Readonly<Record<string, Dialects>> = {
   who_is_bigger: { LM_EVAL: whoIsBigger },
-  arc_easy: everywhere(arcEasy),
+  arc_easy: everywhere(arc('arc_easy')),
+  arc_challenge: everywhere(arc('arc_challenge')),
+  boolq: ofValidation(boolq),
+  hellaswag: ofValidation(everywhere(hellaswag)),
   openbookqa: everywhere(openbookqa),
+  piqa: ofValidation(everywhere(piqa)),
+  winogrande: ofValidation(everywhere(winogrande)),
+  truthfulqa_mc1: { LM_EVAL: truthfulqaMc1 },
+  truthfulqa_mc2: { LM_EVAL: truthfulqaMc2 },
+  truthfulqa_mc: { NOUS: truthfulqaMc },
+  agieval_aqua_rat: everywhere(agieval('agieval_aqua_rat')),
+  agieval_logiqa_en: everywhere(agieval('agieval_logiqa_en')),
+  agieval_lsat_ar: everywhere(agieval('agieval_lsat_ar')),
+  agieval_lsat_lr: everywhere(agieval('agieval_lsat_lr')),
+  agieval_lsat_rc: everywhere(agieval('agieval_lsat_rc')),
+  agieval_sat_en: everywhere(agieval('agieval_sat_en')),
+  agieval_sat_en_without_passage: everywhere(agieval('agieval_sat_en_without_passage')),
+  agieval_sat_math: everywhere(agieval('agieval_sat_math')),
+  lambada_openai: {
+    LM_EVAL: lambadaOpenai,
+    NOUS: { ...lambadaOpenai, delimiter: '', leavesOutItself: true },
+  },
+  wikitext: everywhere(wikitext),
 }
 
 /** Throws FormatError where there is no such task, or not in this dialect. */

@@ -40,12 +40,20 @@ export type RollingDocument = { readonly text: string }
 type Asking = {
   /** Before everything else; its own message with a chat template. */
   readonly description?: string
-  /** Between question and answer. Default: one blank. With a chat template there is none. */
+  /**
+   * Between question and answer. Default: one blank. With a chat template there is none, nor in what is
+   * asked of kind `loglikelihood`, whose answers bring their own.
+   */
   readonly delimiter?: string
   /** Between an example and what follows. Default: an empty line. */
   readonly separator?: string
   /** How examples are chosen: drawn anew for each question (default), or the first ones for all. */
   readonly choose?: 'RANDOM' | 'FIRST'
+  /**
+   * Whether a question is left out of its own examples, for which one more is drawn than is shown.
+   * Default: where the examples are of the file of the questions.
+   */
+  readonly leavesOutItself?: boolean
   /** The question is already written in the model's chat format. */
   readonly rendered?: true
 }
@@ -107,4 +115,10 @@ export function judgeChoices(
     scores: { acc: Number(gold.includes(picked)), acc_norm: Number(gold.includes(normal)) },
     picked,
   }
+}
+
+/** acc alone, where choices are of one length or their lengths say nothing. */
+export function judgeAsIs({ gold }: ChoiceDocument, scores: readonly ChoiceScore[]): Judged {
+  const picked = argmax(scores.map((s) => s.logLikelihood))
+  return { scores: { acc: Number(gold.includes(picked)) }, picked }
 }

@@ -1,12 +1,12 @@
 /** Requests and metrics are those that lm-evaluation-harness 0.3.0 recorded: see harness.ts. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import type { Metric } from '#schema/metrics.ts'
 import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
 import { shared, withoutShared } from '../shared.ts'
 import {
   countOf,
   hashOf,
+  judgedOf,
   pseudoLogLikelihoods,
   recorded,
   rendered,
@@ -17,7 +17,11 @@ import {
 /** The harness's task: ours, and what the harness calls its results where that is not our name. */
 const tasks: Readonly<Record<string, { task: string }>> = {
   arc_easy: { task: 'arc_easy' },
+  boolq: { task: 'boolq' },
   openbookqa: { task: 'openbookqa' },
+  piqa: { task: 'piqa' },
+  truthfulqa_mc: { task: 'truthfulqa_mc' },
+  winogrande: { task: 'winogrande' },
 }
 
 for (const [name, { task }] of Object.entries(tasks))
@@ -28,8 +32,36 @@ for (const [name, { task }] of Object.entries(tasks))
     assert.equal(documents.length, expected.n_docs)
     assert.equal(countOf(documents), expected.n_requests)
     assert.equal(hashOf(documents), expected.requests_sha256)
-    const results = resultsOf(findTask(task, 'NOUS'), documents, pseudoLogLikelihoods())
-    for (const [metric, value] of Object.entries(expected.results))
-      if (!metric.endsWith('_stderr'))
-        assert.ok(Math.abs(results[metric as Metric]! - value) < 1e-9, metric)
+    assertResults(
+      resultsOf(judgedOf(findTask(task, 'NOUS'), documents, pseudoLogLikelihoods())),
+      expected.results,
+    )
   })
+
+test('wikitext: requests and metrics of version 0.3.0', { skip: withoutShared }, async () => {
+  const settings = settingsOf({ task: 'wikitext', dialect: 'NOUS' })
+  const pages = await rendered(settings, shared('data/wikitext-2-raw/wiki.test.raw.reconstructed'))
+  assert.equal(pages.length, 62)
+  // tests/testdata/wikitext-v0-loglikelihood_rolling; version 1 counts the original's words, its requests are the same.
+  assert.equal(hashOf(pages), 'b6f83e6cf7535ee41b0057c3e2ec2cf7f2fa5a9119b305c479a83091d1142b2c')
+  // tests/testdata/wikitext-v1-res.json: so near to 1 that only the last digits say something.
+  assertResults(
+    resultsOf(judgedOf(findTask('wikitext', 'NOUS'), pages, pseudoLogLikelihoods())),
+    {
+      bits_per_byte: 3.202519859941674e-5,
+      byte_perplexity: 1.0000221984224973,
+      word_perplexity: 1.000118710696617,
+    },
+    1e-14,
+  )
+})
+
+function assertResults(
+  found: Readonly<Record<string, number>>,
+  expected: Readonly<Record<string, number>>,
+  tolerance = 1e-9,
+): void {
+  assert.deepEqual(Object.keys(found).toSorted(), Object.keys(expected).toSorted())
+  for (const [metric, value] of Object.entries(expected))
+    assert.ok(Math.abs(found[metric]! - value) < tolerance, `${metric}: ${found[metric]}, ${value}`)
+}

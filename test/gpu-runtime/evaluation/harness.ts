@@ -4,8 +4,8 @@
  * in which Random(42) shuffles the documents.
  */
 import { readFileSync } from 'node:fs'
-import type { Metric } from '#schema/metrics.ts'
-import { aggregates, metrics } from '#schema/metrics.ts'
+import { summarize } from '#api/evaluation/mean.ts'
+import { aggregates, metrics, type Metric } from '#schema/metrics.ts'
 import { EvaluationSettings, type EvaluationSettings as Settings } from '#schema/spec.ts'
 import { documentsOf, type Rendered } from '#gpu-runtime/evaluation/prepare.ts'
 import { requestsHash } from '#gpu-runtime/evaluation/requests.ts'
@@ -76,14 +76,14 @@ export const countOf = (documents: readonly Rendered[]): number =>
     0,
   )
 
-/** Values of every metric when log-likelihoods are dealt out in the order of the requests. */
-export function resultsOf(
+/** Documents judged when log-likelihoods are dealt out in the order of the requests, none of them greedy. */
+export function judgedOf(
   task: Task,
   documents: readonly Rendered[],
   logLikelihoods: Float64Array,
-): Partial<Record<Metric, number>> {
+): Judged[] {
   let at = 0
-  const judged = documents.map(({ document, requests }): Judged => {
+  return documents.map(({ document, requests }): Judged => {
     if (task.kind === 'loglikelihood_rolling') return task.judge(document, logLikelihoods[at++]!)
     if (task.kind === 'generate_until' || requests.kind !== 'pairs')
       throw new Error('responses are not scored by log-likelihoods')
@@ -93,12 +93,19 @@ export function resultsOf(
     })
     return task.judge?.(document, scores) ?? judgeChoices(document as ChoiceDocument, scores)
   })
-  const names = Object.keys(judged[0]!.scores) as Metric[]
-  return Object.fromEntries(
-    names.map((name) => {
-      const total = judged.reduce((sum, { scores }) => sum + scores[name]!, 0)
-      const weight = judged.reduce((sum, { weights }) => sum + (weights?.[name] ?? 1), 0)
-      return [name, aggregates[metrics[name].aggregate](total / weight)]
-    }),
-  )
+}
+
+/** Values of every metric, and the standard errors of those that are plain means. */
+export function resultsOf(judged: readonly Judged[]): Record<string, number> {
+  const results: Record<string, number> = {}
+  for (const name of Object.keys(judged[0]!.scores) as Metric[]) {
+    const values = judged.map(({ scores }) => scores[name]!)
+    const weight = judged.reduce((sum, { weights }) => sum + (weights?.[name] ?? 1), 0)
+    const { aggregate } = metrics[name]
+    const { mean, standardError } = summarize(values)!
+    results[name] = aggregates[aggregate]((mean * values.length) / weight)
+    if (aggregate === 'MEAN' && judged[0]!.weights === undefined)
+      results[`${name}_stderr`] = standardError!
+  }
+  return results
 }

@@ -1,5 +1,5 @@
 /**
- * ARC, easy set (Clark et al. 2018), as lm-evaluation-harness asks it:
+ * ARC, easy and challenge set (Clark et al. 2018), as lm-evaluation-harness asks it:
  *
  *     Question: Which statement best explains why …?⏎Answer:| Sunlight is the source …
  *
@@ -8,11 +8,11 @@
 import { columns } from './columns.ts'
 import type { ChoiceTask } from './task.ts'
 
-export const arcEasy: ChoiceTask = {
+export const arc = (name: string): ChoiceTask => ({
   kind: 'multiple_choice',
   document(value, row) {
-    const read = columns(value, row, 'arc_easy')
+    const read = columns(value, row, name)
     const { choices, gold } = read.labelled('choices')
     return { text: `Question: ${read.text('question')}\nAnswer:`, choices, gold: [gold] }
   },
-}
+})
