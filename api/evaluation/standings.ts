@@ -195,7 +195,7 @@ async function differences(
   const side = (id: string) => `${id}@${finishedAt.get(id)!.getTime()}`
   const key = ({ baseline, candidate }: Pair) => `${metric} ${side(baseline)} ${side(candidate)}`
   const wanted = pairs.filter((pair) => !known.has(key(pair)))
-  const counted = (await countPairs(db, metric, wanted)).map(differ)
+  const counted = (await countPairs(db, metric, wanted)).map((paired) => differ(paired))
   const fresh = new Map(wanted.map((pair, i) => [key(pair), counted[i]!]))
   const found = pairs.map((pair) => fresh.get(key(pair)) ?? known.get(key(pair)) ?? null)
   if (known.size + fresh.size > mostKnown) known.clear()

@@ -1,5 +1,5 @@
 /** The interval of a paired difference between two proportions. */
-import { z, type Interval } from './confidence.ts'
+import { z as standard, type Interval } from './confidence.ts'
 
 /**
  * Tango's score interval (Statistics in Medicine 17, 1998, 891–908) for p(candidate) - p(baseline) over n pairs, of which
@@ -9,8 +9,9 @@ import { z, type Interval } from './confidence.ts'
  *
  * The plain interval d ± z·SE collapses to a point when nothing changed (gained = lost = 0) and is too narrow near it; this one
  * is ± z² / (n + z²) there. Fagerland et al. (2014) recommend it for all sample sizes.
+ * `z` is `zOf(level)`.
  */
-export function tango(gained: number, lost: number, n: number): Interval {
+export function tango(gained: number, lost: number, n: number, z: number = standard): Interval {
   if (n < 1 || gained < 0 || lost < 0 || gained + lost > n) {
     throw new RangeError(
       `tango: expected 0 <= gained + lost <= n and n >= 1, got ${gained}, ${lost}, ${n}`,

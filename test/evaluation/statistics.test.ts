@@ -1,24 +1,12 @@
 /** Against SciPy and statsmodels (golden.py wrote golden.json, with their versions) and against published tables. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { z } from '#api/evaluation/confidence.ts'
 import { differ, type Paired } from '#api/evaluation/difference.ts'
 import { mcnemar } from '#api/evaluation/mcnemar.ts'
 import { summarize, wilson } from '#api/evaluation/mean.ts'
 import { tango } from '#api/evaluation/tango.ts'
-
-type Pair = [number, number]
-const golden = JSON.parse(readFileSync(new URL('golden.json', import.meta.url), 'utf8')) as {
-  z: number
-  mean: { values: number[]; mean: number; standardError: number }[]
-  wilson: { right: number; n: number; interval: Pair }[]
-  mcnemar: { gained: number; lost: number; pValue: number }[]
-  tango: { gained: number; lost: number; n: number; interval: Pair }[]
-}
-
-const near = (got: number, expected: number, tolerance: number, what: string) =>
-  assert.ok(Math.abs(got - expected) <= tolerance, `${what}: expected ${expected}, got ${got}`)
+import { golden, near } from './golden.ts'
 
 const paired = (p: Partial<Paired>): Paired => ({
   n: 100,
