@@ -118,7 +118,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       join(repository, 'demo'),
       ...(e.ODDSMITH_SHARED === undefined
         ? []
-        : [resolve(e.ODDSMITH_SHARED, 'data', 'nous-normalised')]),
+        : ['data/nous-normalised', 'data'].map((folder) => resolve(e.ODDSMITH_SHARED!, folder))),
     ],
     concurrency: e.ODDSMITH_CONCURRENCY,
     leaseSeconds: e.ODDSMITH_LEASE_SECONDS,

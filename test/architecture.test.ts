@@ -40,6 +40,7 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
       'schema/schedules.ts',
       'schema/protocol.ts',
       'schema/tasks.ts',
+      'schema/sources.ts',
       'schema/metrics.ts',
       'schema/families.ts',
     ],

@@ -1,6 +1,4 @@
 /** Starting a run: input is validated, everything it names is pinned by content, and the row is the job. */
-import { access } from 'node:fs/promises'
-import { join } from 'node:path'
 import { and, count, eq } from 'drizzle-orm'
 import {
   scoreDtype,
@@ -29,6 +27,7 @@ import {
   type TrainInput,
 } from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
+import { findRows } from './rows.ts'
 import type { Run } from './run.ts'
 
 export type { EvaluateInput, TrainInput } from './input.ts'
@@ -235,21 +234,6 @@ async function pinTask(
 
 /** lm-evaluation-harness's own. */
 const defaultSeed = 1234
-
-async function findRows(config: Config, name: string, at: readonly string[]): Promise<string> {
-  for (const root of config.benchmarkRoots) {
-    const file = join(root, name)
-    if (
-      await access(file).then(
-        () => true,
-        () => false,
-      )
-    )
-      return file
-  }
-  const message = `expected ${name} in ${config.benchmarkRoots.join(' or ')}; give its path as rows, or set ODDSMITH_BENCHMARKS`
-  throw new InvalidInput([{ path: at, message }])
-}
 
 /** The same weights at another place are the same model; where they were seen last is where the next run looks. */
 async function keepModel(
