@@ -1,9 +1,16 @@
-/** Python's random.Random: what lm-evaluation-harness draws examples and shuffles documents with. */
+/**
+ * Python's random.Random: what lm-evaluation-harness draws examples and shuffles documents with, and
+ * langdetect its n-grams.
+ */
 import MersenneTwister from 'mersenne-twister'
 
 export type PythonRandom = {
   /** random.random(): [0, 1) in 53 bits. */
   random(): number
+  /** The index that random.choice takes of n ≥ 1. */
+  below(n: number): number
+  /** random.gauss(0, 1): the second of a pair is kept for the next call. */
+  gauss(): number
   /** random.sample(population, k). Throws RangeError when k is more than there are. */
   sample<T>(population: readonly T[], k: number): T[]
   /** random.shuffle, of a copy. */
@@ -22,10 +29,24 @@ export function pythonRandom(seed: number): PythonRandom {
       if (drawn < n) return drawn
     }
   }
+  const random = () => {
+    const [high, low] = [twister.random_int() >>> 5, twister.random_int() >>> 6]
+    return (high * 2 ** 26 + low) / 2 ** 53
+  }
+  let kept: number | null = null
   return {
-    random: () => {
-      const [high, low] = [twister.random_int() >>> 5, twister.random_int() >>> 6]
-      return (high * 2 ** 26 + low) / 2 ** 53
+    random,
+    below,
+    gauss() {
+      if (kept !== null) {
+        const drawn = kept
+        kept = null
+        return drawn
+      }
+      const angle = random() * 2 * Math.PI
+      const radius = Math.sqrt(-2 * Math.log(1 - random()))
+      kept = Math.sin(angle) * radius
+      return Math.cos(angle) * radius
     },
     sample<T>(population: readonly T[], k: number): T[] {
       const n = population.length
