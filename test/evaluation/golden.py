@@ -32,9 +32,8 @@ metrics.print = lambda *_: None  # the bootstrap says what it does, on stdout
 Z = norm.ppf(0.975)
 
 
-def tango(gained, lost, n):
-    difference = (gained - lost) / n
-
+def score(gained, lost, n):
+    """The score statistic of a paired difference of two proportions, as a function of the difference."""
     def constrained(delta):
         # p(lost) = q, p(gained) = q + delta, the rest concordant. q = low + t, and only the derivative's sign change counts.
         low, width = max(0.0, -delta), (1 - abs(delta)) / 2
@@ -61,12 +60,19 @@ def tango(gained, lost, n):
         distance = gained - lost - n * delta
         return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0
 
+    return statistic
+
+
+def tango(gained, lost, n, z=Z):
+    difference = (gained - lost) / n
+    statistic = score(gained, lost, n)
+
     def root(target, low, high):
         return brentq(lambda delta: statistic(delta) - target, low, high, xtol=1e-14, rtol=1e-13)
 
     edge = 1 - 1e-9
-    low = -1.0 if difference == -1 else root(Z, -edge, difference)
-    high = 1.0 if difference == 1 else root(-Z, difference, edge)
+    low = -1.0 if difference == -1 else root(z, -edge, difference)
+    high = 1.0 if difference == 1 else root(-z, difference, edge)
     return [low, high]
 
 
@@ -162,6 +168,9 @@ json.dump({
     'mcnemar': [{'gained': a, 'lost': b,
                  'pValue': float(mcnemar([[0, a], [b, 0]], exact=True).pvalue) if a + b else 1.0} for a, b in pairs],
     'tango': [{'gained': a, 'lost': b, 'n': n, 'interval': [float(x) for x in tango(a, b, n)]} for a, b, n in tables],
+    'claims': [{'gained': a, 'lost': b, 'n': n, 'bound': bound, 'pValue': float(norm.sf(score(a, b, n)(bound))),
+                'interval90': [float(x) for x in tango(a, b, n, norm.ppf(0.95))]}
+               for a, b, n, bound in [(40, 20, 160, 0.05), (12, 15, 500, -0.02), (0, 0, 500, -0.01), (3, 30, 200, -0.02)]],
     'normal': [{'x': x, 'p': float(norm.cdf(x))} for x in [-37, -8, -4, -2.6, -2.5, -2.4, -1, -1e-3, 0, 0.5, 2, 2.6, 6]],
     'pythonRandom': [{'seed': s, 'draws': [r.random() for _ in range(3)]}
                      for s in [0, 1, 99, 2**32 - 1] for r in [python_random.Random(s)]],

@@ -10,6 +10,14 @@ export const golden = JSON.parse(readFileSync(new URL('golden.json', import.meta
   wilson: { right: number; n: number; interval: Pair }[]
   mcnemar: { gained: number; lost: number; pValue: number }[]
   tango: { gained: number; lost: number; n: number; interval: Pair }[]
+  claims: {
+    gained: number
+    lost: number
+    n: number
+    bound: number
+    pValue: number
+    interval90: Pair
+  }[]
   normal: { x: number; p: number }[]
   pythonRandom: { seed: number; draws: number[] }[]
   perplexity: {
