@@ -33,8 +33,6 @@ export const rowHashes: Readonly<Record<string, string>> = {
   'bigbench_snarks/default': '99040cc37e9b9c379420c77a46e07dd25c1493cf5dd714f8514336fbca88f93f',
   'bigbench_temporal_sequences/default':
     'bce8b73e29a39feaa847a7eb41f62e8b053b1115768839824d0800d030d9109b',
-  'bigbench_tracking_shuffled_objects_three_objects/default':
-    '1051c38493a3aab294c05700b64f10eba4a88da4a2a5f173d0384effbb609412',
   'mmlu_abstract_algebra/test': '53b44d9b56357550d64d365d723b92f4db2794ef0afc82763611a77152493f3a',
   'mmlu_abstract_algebra/dev': '7e9362c57aad3976988840eca24732b743f7a80b2d4be7ee95bf763336943ac2',
   'mmlu_anatomy/test': 'a2e62e98cbabec413a2a93df121fb7ab6c9016c2a6801e3ae4fcb1e33427fe1e',

@@ -212,24 +212,16 @@ const bigBench = Object.entries({
   temporal_sequences: 1000,
   tracking_shuffled_objects_five_objects: 1250,
   tracking_shuffled_objects_seven_objects: 1750,
-  // In the fork this file is the one of logical_deduction_three_objects, byte for byte.
-  tracking_shuffled_objects_three_objects: 300,
-}).map(([name, rows]) => {
-  const same = name === 'tracking_shuffled_objects_three_objects'
-  const files = same ? [name, 'logical_deduction_three_objects'] : [name]
-  return source(
-    `bigbench_${name}/default`,
-    rows,
-    ['input', 'choices', 'target_scores', 'task'],
-    null,
-    files.flatMap((file) => [
-      `bigbench_${file}`,
-      `bigbench/${file}`,
-      `bigbench-nous/${file}`,
-      file,
-    ]),
-  )
-})
+  // BIG-bench's own. The fork's file of this name is that of logical_deduction_three_objects, byte for byte.
+  tracking_shuffled_objects_three_objects: 750,
+}).map(([name, rows]) =>
+  source(`bigbench_${name}/default`, rows, ['input', 'choices', 'target_scores', 'task'], null, [
+    `bigbench_${name}`,
+    `bigbench/${name}`,
+    `bigbench-nous/${name}`,
+    name,
+  ]),
+)
 
 /** By `task/split`. */
 export const sources: ReadonlyMap<string, RowSource> = new Map([

@@ -1,9 +1,11 @@
 /** The catalogue of benchmark tasks: what the api validates and lists, and what the runtime implements by name; one family of them a file in tasks/. */
 import type { Metric } from './metrics.ts'
 import { agieval } from './tasks/agieval.ts'
+import { bigBench } from './tasks/bigBench.ts'
 import { demo } from './tasks/demo.ts'
 import { gpt4all } from './tasks/gpt4all.ts'
 import { languageModeling } from './tasks/languageModeling.ts'
+import { mmlu } from './tasks/mmlu.ts'
 import { truthfulqa } from './tasks/truthfulqa.ts'
 
 /** Whose prompts and scoring: lm-evaluation-harness of today, or its fork of 0.3.0 that the Nous suite is run with. */
@@ -37,7 +39,15 @@ export type TaskEntry = {
 
 /** By name, in the order in which people are shown them. */
 export const tasks: ReadonlyMap<string, TaskEntry> = new Map<string, TaskEntry>(
-  Object.entries({ ...demo, ...agieval, ...gpt4all, ...truthfulqa, ...languageModeling }),
+  Object.entries({
+    ...demo,
+    ...agieval,
+    ...gpt4all,
+    ...truthfulqa,
+    ...bigBench,
+    ...mmlu,
+    ...languageModeling,
+  }),
 )
 
 export const taskNames: readonly string[] = [...tasks.keys()]

@@ -154,6 +154,8 @@ function expectAskable(
     throw new FormatError(`${name}: fewShot ${fewShot}, expected 0: whole texts are scored`)
   if (whole && chatTemplate)
     throw new FormatError(`${name}: a chat template, expected none: whole texts are scored`)
+  if (!whole && task.zeroShot && fewShot > 0)
+    throw new FormatError(`${name}: fewShot ${fewShot}, expected 0: it has no solved examples`)
   if (!whole && task.rendered && (fewShot > 0 || chatTemplate))
     throw new FormatError(
       `${name}: expected neither examples nor a chat template: its questions are in the model's chat format already`,

@@ -27,7 +27,31 @@ export function columns(value: unknown, row: number, task: string) {
         throw fail(`${name} is ${JSON.stringify(found)}, expected text`)
       return found
     },
+    has: (name: string): boolean => json[name] !== undefined,
     texts: (name: string): string[] => texts(get(name), name, fail),
+    /** A column { KEY: number } that has all of `keys`. */
+    numbers(name: string, keys: readonly string[]): number[] {
+      const found = (get(name) ?? {}) as Json
+      return keys.map((key) => {
+        const number = Object.hasOwn(found, key) ? found[key] : undefined
+        if (typeof number !== 'number' || !Number.isFinite(number))
+          throw fail(`${name}.${key} is ${JSON.stringify(number)}, expected a number`)
+        return number
+      })
+    },
+    /** A column of settings, each with a default. */
+    options(name: string) {
+      const found = (get(name) ?? {}) as Json
+      const option = <T>(key: string, otherwise: T, kind: string): T => {
+        const value = found[key] ?? otherwise
+        if (typeof value === typeof otherwise) return value as T
+        throw fail(`${name}.${key} is ${JSON.stringify(value).slice(0, 80)}, expected ${kind}`)
+      }
+      return {
+        text: (key: string, otherwise: string) => option(key, otherwise, 'text'),
+        flag: (key: string, otherwise: boolean) => option(key, otherwise, 'true or false'),
+      }
+    },
     /** Choices with labels, 1 for the true ones, of which the first is one. */
     judged(name: string): { choices: string[]; labels: number[] } {
       const found = get(name) as Json | null

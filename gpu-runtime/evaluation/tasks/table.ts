@@ -3,9 +3,11 @@ import { taskNames, type TaskDialect } from '#schema/tasks.ts'
 import { FormatError } from '../../error.ts'
 import { agieval } from './agieval.ts'
 import { arc } from './arc.ts'
+import { bigBench } from './bigBench.ts'
 import { boolq } from './boolq.ts'
 import { hellaswag } from './hellaswag.ts'
 import { lambadaOpenai } from './lambada.ts'
+import { mmlu } from './mmlu.ts'
 import { openbookqa } from './openbookqa.ts'
 import { piqa } from './piqa.ts'
 import { everywhere, type ChoiceTask, type Dialects, type Task } from './task.ts'
@@ -19,6 +21,17 @@ const ofValidation = ({ LM_EVAL, NOUS }: Dialects): Dialects => ({
   LM_EVAL: { ...(LM_EVAL as ChoiceTask), leavesOutItself: true },
   NOUS: NOUS!,
 })
+
+/** Tasks that are alike, by what begins their names in the catalogue. */
+const family = (
+  beginning: string,
+  make: (rest: string, name: string) => Dialects,
+): Record<string, Dialects> =>
+  Object.fromEntries(
+    taskNames
+      .filter((name) => name.startsWith(beginning))
+      .map((name) => [name, make(name.slice(beginning.length), name)]),
+  )
 
 export const taskTable: Readonly<Record<string, Dialects>> = {
   who_is_bigger: { LM_EVAL: whoIsBigger },
@@ -45,6 +58,8 @@ export const taskTable: Readonly<Record<string, Dialects>> = {
     NOUS: { ...lambadaOpenai, delimiter: '', leavesOutItself: true },
   },
   wikitext: everywhere(wikitext),
+  ...family('bigbench_', (_, name) => ({ NOUS: bigBench(name) })),
+  ...family('mmlu_', mmlu),
 }
 
 /** Throws FormatError where there is no such task, or not in this dialect. */

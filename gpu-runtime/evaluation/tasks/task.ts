@@ -54,6 +54,8 @@ type Asking = {
    * Default: where the examples are of the file of the questions.
    */
   readonly leavesOutItself?: boolean
+  /** Asked without solved examples only. */
+  readonly zeroShot?: true
   /** The question is already written in the model's chat format. */
   readonly rendered?: true
 }

@@ -14,7 +14,7 @@ import {
   settingsOf,
 } from './harness.ts'
 
-/** The harness's task: ours, and what the harness calls its results where that is not our name. */
+/** The harness's name of a task, and ours. */
 const tasks: Readonly<Record<string, { task: string }>> = {
   arc_easy: { task: 'arc_easy' },
   boolq: { task: 'boolq' },
@@ -22,6 +22,19 @@ const tasks: Readonly<Record<string, { task: string }>> = {
   piqa: { task: 'piqa' },
   truthfulqa_mc: { task: 'truthfulqa_mc' },
   winogrande: { task: 'winogrande' },
+  // The subjects whose test rows are at hand.
+  'hendrycksTest-abstract_algebra': { task: 'mmlu_abstract_algebra' },
+  'hendrycksTest-anatomy': { task: 'mmlu_anatomy' },
+  'hendrycksTest-astronomy': { task: 'mmlu_astronomy' },
+  'hendrycksTest-business_ethics': { task: 'mmlu_business_ethics' },
+  'hendrycksTest-clinical_knowledge': { task: 'mmlu_clinical_knowledge' },
+  'hendrycksTest-college_biology': { task: 'mmlu_college_biology' },
+  'hendrycksTest-college_chemistry': { task: 'mmlu_college_chemistry' },
+  'hendrycksTest-college_computer_science': { task: 'mmlu_college_computer_science' },
+  'hendrycksTest-college_mathematics': { task: 'mmlu_college_mathematics' },
+  'hendrycksTest-college_medicine': { task: 'mmlu_college_medicine' },
+  'hendrycksTest-college_physics': { task: 'mmlu_college_physics' },
+  'hendrycksTest-computer_security': { task: 'mmlu_computer_security' },
 }
 
 for (const [name, { task }] of Object.entries(tasks))
