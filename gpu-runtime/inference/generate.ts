@@ -6,10 +6,9 @@ import type { LoraSpec } from '#schema/spec.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import type { DecoderConfig } from '../models/config.ts'
-import { frozen } from '../models/decoder.ts'
 import type { Engine } from '../onnx/engine.ts'
 import { scannedSteps } from './scanned.ts'
-import { check, type GenerateOptions, type Prompts } from './sequence.ts'
+import { check, type GenerateOptions, type Prompts, type Subject } from './sequence.ts'
 import { steppedSteps } from './stepped.ts'
 
 export type { GenerateOptions } from './sequence.ts'
@@ -62,19 +61,16 @@ export async function openGenerator(
   const { device } = engine
   const { way = device === 'cpu' ? 'STEPPED' : 'SCANNED', slots = slotsOf[device] } = options
   const name = `generator ${++opened}`
-  const { parts, trainables } = adapter
-    ? lora(config, adapter.spec)
-    : { parts: frozen, trainables: [] }
   if (adapter) await engine.write(`${name}: adapter`, adapter.flat.slice())
   const resident: Readonly<Record<string, string>> = adapter
     ? { trainables: `${name}: adapter` }
     : {}
-  const subject = { checkpoint, parts, trainables, resident }
-
-  const make = {
-    SCANNED: scannedSteps,
-    STEPPED: steppedSteps,
-  }[way]
+  const subject: Subject = {
+    checkpoint,
+    on: (base) => (adapter ? lora(config, adapter.spec, 0, base) : { parts: base, trainables: [] }),
+    resident,
+  }
+  const make = { SCANNED: scannedSteps, STEPPED: steppedSteps }[way]
   const steps = make(engine, subject, name, slots)
   let busy = false
   return {

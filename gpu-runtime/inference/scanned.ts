@@ -4,7 +4,7 @@
  */
 import { cached, bySequence, fresh, handingOn, kinds, oneTokenEach } from '../models/cache.ts'
 import type { DecoderConfig } from '../models/config.ts'
-import { decoder } from '../models/decoder.ts'
+import { decoder, frozen } from '../models/decoder.ts'
 import { layout, never, stream } from '../models/forest.ts'
 import { ropeTables } from '../models/rope.ts'
 import { emit, type Emitted } from '../onnx/emit.ts'
@@ -79,12 +79,13 @@ const carried = ({ layers }: DecoderConfig): string[] =>
  * one's steps), and takes the steps. `alive` [G] are the sequences that go on.
  */
 function generationGraph(
-  { checkpoint: { config, weight }, parts, trainables }: Subject,
+  { checkpoint: { config, weight }, on }: Subject,
   candidates: number,
   slots: number,
   { compute, device }: Pick<Engine, 'compute' | 'device'>,
 ): Emitted {
   const { kvHeads, headDim, layers } = config
+  const { parts, trainables } = on(frozen)
   const prompts = handingOn(stream(config, 1))
   const { handed } = decoder(config, prompts, parts)
   const alive = input('alive', ['G'], 'int64')

@@ -132,8 +132,8 @@ export function drawFeeds(
 /** The model that generates. `resident` is the vector of its trainables. */
 export type Subject = {
   readonly checkpoint: Checkpoint
-  readonly parts: Parts
-  readonly trainables: readonly Tensor[]
+  /** Its parts, on a base model's. */
+  on(base: Parts): { readonly parts: Parts; readonly trainables: readonly Tensor[] }
   readonly resident: Readonly<Record<string, string>>
 }
 

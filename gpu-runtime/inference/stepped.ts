@@ -3,12 +3,13 @@
  * that the run's new ones are written into afterwards, so that nothing is copied from step to step. A row belongs to one sequence;
  * when that ends, the next prompt is read into its place.
  *
- *   cache of a layer's keys [rows, kvHeads, S, D]      slot s of a row holds position s
+ *   cache of a layer's keys [rows, kvHeads, 1, S, D]      slot s of a row holds position s
  */
-import { cached, handingOn, kinds, oneTokenEach } from '../models/cache.ts'
+import { cached, handingOn, kinds, oneStep } from '../models/cache.ts'
 import type { DecoderConfig } from '../models/config.ts'
-import { decoder } from '../models/decoder.ts'
+import { decoder, frozen } from '../models/decoder.ts'
 import { layout, never, stream } from '../models/forest.ts'
+import { sideBySide } from '../models/sideBySide.ts'
 import { ropeTables } from '../models/rope.ts'
 import { emit, type Emitted } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
@@ -79,10 +80,10 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
         ),
       ).flat(),
     )
-    const blank = floats(new Float32Array(kvHeads * headDim), [1, kvHeads, 1, headDim])
+    const blank = floats(new Float32Array(kvHeads * headDim), [1, kvHeads, 1, 1, headDim])
     await mover.run(
       {
-        index: integers(index, [from.length, kvHeads, slots]),
+        index: integers(index, [from.length, kvHeads, 1, slots]),
         ...(before ? {} : Object.fromEntries(vectors.map((key) => [key, blank]))),
       },
       {
@@ -219,20 +220,21 @@ function portions<P extends { readonly ids: readonly number[] }>(prompts: readon
 const allOf = (handed: readonly (readonly Tensor[])[]): Tensor => concat(handed.flat(), 0)
 
 /** Reads a forest of one level: `made` are the keys and values of its tokens. */
-function readingGraph({ checkpoint: { config, weight }, parts, trainables }: Subject): Emitted {
+function readingGraph({ checkpoint: { config, weight }, on }: Subject): Emitted {
+  const { parts, trainables } = on(frozen)
   const { handed } = decoder(config, handingOn(stream(config, 1)), parts)
   return emit({ outputs: { made: allOf(handed) }, trainables }, weight)
 }
 
-/** `index` [G, kvHeads, S] says which of the cache's vectors, counted over rows, heads and slots, come where. */
+/** `index` [G, kvHeads, 1, S] says which of the cache's vectors, counted over rows, heads and slots, come where. */
 function movingGraph({ checkpoint: { config, weight } }: Subject): Emitted {
   const { kvHeads, headDim } = config
-  const index = input('index', ['G', kvHeads, 'S'], 'int64')
+  const index = input('index', ['G', kvHeads, 1, 'S'], 'int64')
   return emit(
     {
       outputs: Object.fromEntries(
         cacheNames(config).map((key) => {
-          const before = input(key, ['P', kvHeads, 'S0', headDim])
+          const before = input(key, ['P', kvHeads, 1, 'S0', headDim])
           const flat = reshape(before, [mulDims(mulDims('P', 'S0'), kvHeads), headDim])
           return [`next ${key}`, rows(flat, index)]
         }),
@@ -243,11 +245,9 @@ function movingGraph({ checkpoint: { config, weight } }: Subject): Emitted {
 }
 
 /** A step: the next `tokens` [G], and as `made` the keys and values of those that it was fed. */
-function stepGraph(
-  { checkpoint: { config, weight }, parts, trainables }: Subject,
-  candidates: number,
-): Emitted {
-  const forward = decoder(config, oneTokenEach(config, null), parts)
+function stepGraph({ checkpoint: { config, weight }, on }: Subject, candidates: number): Emitted {
+  const { parts, trainables } = on(sideBySide(config))
+  const forward = decoder(config, oneStep(config), parts)
   const tokens = cast(nextToken(forward, candidates), 'float32')
   return emit({ outputs: { tokens, made: allOf(forward.handed) }, trainables }, weight)
 }
@@ -275,7 +275,7 @@ function stepFeeds(
   return {
     ...Object.fromEntries(turns),
     token: integers(taken.map((sequence) => sequence?.last ?? 0)),
-    at: floats(positions, [n, 1, 1, 1]),
-    keyAt: floats(keyAt, [n, 1, 1, slots]),
+    at: floats(positions, [n, 1, 1, 1, 1]),
+    keyAt: floats(keyAt, [n, 1, 1, 1, slots]),
   }
 }

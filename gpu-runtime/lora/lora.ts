@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor/tensor.ts'
 import { tokenMatrices } from '../models/addedTokens.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { frozen, type Parts } from '../models/decoder.ts'
-import { modules, width, type Module } from '../models/linears.ts'
+import { modules, readingWith, width, type Module } from '../models/linears.ts'
 import { stream as noise } from '../random.ts'
 import { drop } from './dropout.ts'
 
@@ -59,26 +59,11 @@ export type Lora = {
   readonly trainables: readonly Tensor[]
 }
 
-/** Linears of one input: their A's are applied as one matrix. */
-const siblings: readonly (readonly string[])[] = [
-  ['q_proj', 'k_proj', 'v_proj'],
-  ['gate_proj', 'up_proj'],
-]
-
-/** The linears of a block that read what the one at `path` reads, itself included. */
-function readingWith(path: string): string[] {
-  const at = path.lastIndexOf('.') + 1
-  const name = path.slice(at)
-  return (siblings.find((group) => group.includes(name)) ?? [name]).map(
-    (n) => path.slice(0, at) + n,
-  )
-}
-
 /**
  * Adapts the linears that `spec` targets; all others, and every other parameter, stay those of the frozen checkpoint. Only training
- * asks for dropout: its graph has the inputs of `dropoutFeeds`.
+ * asks for dropout: its graph has the inputs of `dropoutFeeds`. `base` are the parts that are adapted.
  */
-export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
+export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0, base = frozen): Lora {
   const matrices = new Map(
     sites(config, spec).map((s) => [
       s.path,
@@ -91,6 +76,7 @@ export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
   const scale = scaleOf(spec) / (1 - dropout)
   /** x Aᵀ by path, for each x. */
   const lows = new WeakMap<Tensor, Map<string, Tensor>>()
+  // Linears of one input: their A's are applied as one matrix.
   const lowOf = (path: string, x: Tensor): Tensor => {
     const known = lows.get(x)?.get(path)
     if (known) return known
@@ -116,14 +102,14 @@ export function lora(config: DecoderConfig, spec: LoraSpec, dropout = 0): Lora {
       : tokenMatrices(config).map((name) => trainable(`${name}.added`, [addedTokens, hidden]))
   return {
     parts: {
-      ...frozen,
+      ...base,
       ...(rows.length > 0 ? { added: { embedding: rows[0]!, head: rows.at(-1)! } } : {}),
       linear(path, x, out) {
-        const base = frozen.linear(path, x, out)
+        const plain = base.linear(path, x, out)
         const found = matrices.get(path)
-        if (!found) return base
+        if (!found) return plain
         const low = dropout > 0 ? lowOfDropped(path, x) : lowOf(path, x) // [N, r]
-        return add(base, matmul(low, cast(found.b, 'compute'), { transB: true, scale }))
+        return add(plain, matmul(low, cast(found.b, 'compute'), { transB: true, scale }))
       },
     },
     trainables: [...[...matrices.values()].flatMap(({ a, b }) => [a, b]), ...rows],

@@ -4,7 +4,7 @@
  *
  *   keys    [ fresh: M slots, one is filled a step | cached: S slots ]     a slot without a token stands at `never`
  *
- * Cached ones are not copied from step to step; what a step copies are the M slots. In a run of one step, there is one: its own.
+ * Cached ones are not copied from step to step; what a step copies are the M slots.
  */
 import { addDims, mulDims } from '../tensor/dim.ts'
 import {
@@ -14,6 +14,7 @@ import {
   input,
   lessOrEqual,
   matmul,
+  mul,
   reshape,
   rows,
   softCap,
@@ -60,45 +61,80 @@ export const fresh = (kind: Kind, layer: number): string => `fresh ${kind} ${lay
 export type Kind = (typeof kinds)[number]
 export const kinds = ['keys', 'values'] as const
 
-/**
- * A stream of one token for each of G sequences. Inputs: `token` [G], rotary tables, `at` [G, 1, 1, 1] and `keyAt` [G, 1, 1, M + S]
- * (positions), `slot` [1, 1, M, 1] (0 where this token's key goes, else 1), and of each layer `cached` [G, kvHeads, S, D] and `fresh`
- * [G, kvHeads, M, D], M being `slots`. Layers hand on the fresh keys and values with the new ones in them. Without `slots`, there
- * is neither `slot` nor `fresh`, M is 1, and `keyAt` is of the S cached ones.
- */
-export function oneTokenEach(config: DecoderConfig, slots: number | null): Stream {
-  const { kvHeads, ropes } = config
-  const at = input('at', ['G', 1, 1, 1])
-  const length = slots ?? 1
-  const keyAt =
-    slots === null
-      ? concat([at, input('keyAt', ['G', 1, 1, 'S'])], 3)
-      : input('keyAt', ['G', 1, 1, addDims(slots, 'S')])
-  const here = slots === null ? [] : [lessOrEqual(input('slot', [1, 1, slots, 1]), 0)]
+/** What `oneTokenEach` and `oneStep` begin with: a token of each of G sequences, its place in their rotary tables. */
+function tokens(config: DecoderConfig): Omit<Stream, 'sight'> {
   return {
     ...madeTokens(config, input('token', ['G'], 'int64')),
-    ropes: ropes.map(({ width }, i) => ({
+    ropes: config.ropes.map(({ width }, i) => ({
       cos: cast(input(`stepCos${i}`, ['G', width / 2]), 'compute'),
       sin: cast(input(`stepSin${i}`, ['G', width / 2]), 'compute'),
     })),
+  }
+}
+
+/**
+ * A stream of one token for each of G sequences. Inputs: `token` [G], rotary tables, `at` [G, 1, 1, 1] and `keyAt` [G, 1, 1, M + S]
+ * (positions), `slot` [1, 1, M, 1] (0 where this token's key goes, else 1), and of each layer `cached` [G, kvHeads, S, D] and `fresh`
+ * [G, kvHeads, M, D], M being `slots`. Layers hand on the fresh keys and values with the new ones in them.
+ */
+export function oneTokenEach(config: DecoderConfig, slots: number): Stream {
+  const { kvHeads } = config
+  const at = input('at', ['G', 1, 1, 1])
+  const keyAt = input('keyAt', ['G', 1, 1, addDims(slots, 'S')])
+  const here = lessOrEqual(input('slot', [1, 1, slots, 1]), 0)
+  return {
+    ...tokens(config),
     sight: {
-      masks: (window) => [causalMask(at, keyAt, window), ...here],
+      masks: (window) => [causalMask(at, keyAt, window), here],
       attend(layer, { heads, headDim, scale, cap }, { q, k, v }, [mask, slot]) {
         const queries = reshape(q, ['G', kvHeads, heads / kvHeads, headDim])
         const [keys, values] = kinds.map((kind) => {
           const made = reshape(kind === 'keys' ? k : v, ['G', kvHeads, 1, headDim])
-          const before = () => input(fresh(kind, layer), ['G', kvHeads, length, headDim], 'compute')
+          const before = input(fresh(kind, layer), ['G', kvHeads, slots, headDim], 'compute')
           return {
-            fresh: slot ? where(slot, made, before()) : made,
+            fresh: where(slot!, made, before),
             cached: input(cached(kind, layer), ['G', kvHeads, 'S', headDim], 'compute'),
           }
         })
         const scores = [keys!.fresh, keys!.cached].map((some) =>
           softCap(matmul(queries, some, { transB: true, scale }), cap),
         )
-        const p = split(softmax(add(concat(scores, 3), mask!)), 3, [length, 'S']) // [G, K, g, M] and S
+        const p = split(softmax(add(concat(scores, 3), mask!)), 3, [slots, 'S']) // [G, K, g, M] and S
         const attended = add(matmul(p[0]!, values!.fresh), matmul(p[1]!, values!.cached))
         return [reshape(attended, ['G', heads * headDim]), keys!.fresh, values!.fresh]
+      },
+    },
+  }
+}
+
+/**
+ * The same for a single step, whose new keys and values are written to the cache after it. Inputs: `token` [G], rotary tables, `at`
+ * [G, 1, 1, 1, 1] and `keyAt` [G, 1, 1, 1, S] (positions), and of each layer `cached` [G, kvHeads, 1, S, D]. Layers hand on the new
+ * keys and values [G, kvHeads·D].
+ *
+ * Each query head is a product of its own, of a vector: on a CPU those need no repacked keys, which takes longer than to read them
+ * once for each head from its caches.
+ */
+export function oneStep(config: DecoderConfig): Stream {
+  const { kvHeads } = config
+  const at = input('at', ['G', 1, 1, 1, 1])
+  const keyAt = concat([at, input('keyAt', ['G', 1, 1, 1, 'S'])], 4)
+  return {
+    ...tokens(config),
+    sight: {
+      masks: (window) => [causalMask(at, keyAt, window)],
+      attend(layer, { heads, headDim, scale, cap }, { q, k, v }, [mask]) {
+        const queries = reshape(mul(q, scale), ['G', kvHeads, heads / kvHeads, 1, headDim])
+        const [keys, values] = kinds.map((kind) => ({
+          own: reshape(kind === 'keys' ? k : v, ['G', kvHeads, 1, 1, headDim]),
+          cached: input(cached(kind, layer), ['G', kvHeads, 1, 'S', headDim], 'compute'),
+        }))
+        const scores = [keys!.own, keys!.cached].map((some) =>
+          softCap(matmul(queries, some, { transB: true }), cap),
+        )
+        const p = split(softmax(add(concat(scores, 4), mask!)), 4, [1, 'S']) // [G, K, g, 1, 1] and S
+        const attended = add(mul(p[0]!, values!.own), matmul(p[1]!, values!.cached))
+        return [reshape(attended, ['G', heads * headDim]), k, v]
       },
     },
   }

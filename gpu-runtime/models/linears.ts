@@ -47,3 +47,18 @@ export function modules({
 
 /** The width of a linear's result. */
 export const width = ({ parts }: Module): number => parts.reduce((sum, { out }) => sum + out, 0)
+
+/** Linears of one input. */
+const siblings: readonly (readonly string[])[] = [
+  ['q_proj', 'k_proj', 'v_proj'],
+  ['gate_proj', 'up_proj'],
+]
+
+/** The linears of a block that read what the one at `path` reads, itself included, where the block fuses none of them. */
+export function readingWith(path: string): string[] {
+  const at = path.lastIndexOf('.') + 1
+  const name = path.slice(at)
+  return (siblings.find((group) => group.includes(name)) ?? [name]).map(
+    (n) => path.slice(0, at) + n,
+  )
+}

@@ -63,7 +63,7 @@ TWO = ["a******b", "******a******b******", "a******a", "a ****** a ", "a******b*
 REPEAT = ["Say it. Then this", "say IT. then", " \nSay it.", "Said it.", "\"Say it.\"", "x\nSay it. y", "*Say* it.", "Say it", "\ufeffSay it.", "Say it.\x1c"]
 END = ["x. The End!", "the END!  ", "\"The End!\"", "The End!\"\"", "The End! x", "The End!*", "**The End!**", "The End!\nx", "The End!\n\n", "\" The End! \"", "x\n\"The End!\" \""]
 QUOTED = ["\"a\"", "\"", "\"\"", " \"a\" ", "“a”", "\"a", "'a'", "x\n\"a\"", "*\"a\"*", "\"a\"\n\"b\""]
-KEYWORDS = ["alpha beta", "ALPHA Betas", "alphabet", "al pha beta", "al.pha", "αλφα ΑΛΦΑ", "straße STRASSE ſ", "x alpha\nbeta", "", "alpha_beta", "alpha-beta", "क alpha", "éalpha beta", "e\u0301alpha beta", "K k \u212a", "alpha alpha ALPHA alphaalpha", "a*l*pha beta", "ad hoc", "ad-hoc", "ADXHOC"]
+KEYWORDS = ["alpha beta", "ALPHA Betas", "alphabet", "al pha beta", "al.pha", "αλφα ΑΛΦΑ", "straße STRASSE ſ", "x alpha\nbeta", "", "alpha_beta", "alpha-beta", "क alpha", "éalpha beta", "e\u0301alpha beta", "K k \u212a", "alpha alpha ALPHA alphaalpha", "a*l*pha beta", "ad hoc", "ad-hoc", "ADXHOC", "\u0130", "\u0131", "µ ς"]
 LETTERS = ["", "aAa", "bbb", "ÀàAa", "İIiı", "ＡＡ", "a\nA\n*a*", "ßẞ", "AAAAA"]
 
 CASES = [
@@ -93,7 +93,7 @@ CASES = [
     *numbered("startend:end_checker", "end_phrase", ("The End!", " The End! "), END),
     *[("startend:quotation", {}, t) for t in QUOTED],
     *[("punctuation:no_comma", {}, t) for t in ("", "a, b", "a b", "a，b", "a\n,", "a、b", ",\na")],
-    *numbered("keywords:existence", "keywords", (["alpha", "beta"], ["al.pha"], [" alpha"], ["STRASSE", "s"], ["k"], ["αλφα"], ["क"]), KEYWORDS),
+    *numbered("keywords:existence", "keywords", (["alpha", "beta"], ["al.pha"], [" alpha"], ["STRASSE", "s"], ["k"], ["αλφα"], ["क"], ["i"], ["μ", "Σ"]), KEYWORDS),
     *numbered("keywords:forbidden_words", "forbidden_words", (["alpha", "beta"], ["ad.hoc"], ["alpha."], ["k"], ["-"]), KEYWORDS),
     *[("keywords:frequency", {"keyword": w, "frequency": n, "relation": r}, t) for w in ("alpha", " beta ", "a.") for n in (1, 3) for r in relations for t in KEYWORDS],
     *[("keywords:letter_frequency", {"letter": w, "let_frequency": n, "let_relation": r}, t) for w in ("a", "A", "i") for n in (1, 4) for r in relations for t in LETTERS],

@@ -1,7 +1,7 @@
 /** keywords: words and letters that must or must not be there. */
 import { z } from 'zod'
 import { count, holds, instruction, relation } from './instruction.ts'
-import { keyword, source } from './pattern.ts'
+import { anyCase, keyword } from './pattern.ts'
 import { boundary, strip, word } from './python.ts'
 
 const edge = boundary(word)
@@ -9,21 +9,21 @@ const list = z.array(keyword).min(1).max(1000)
 
 /** All of them, inside other words too, whatever their case. */
 export const existence = instruction({ keywords: list }, ({ keywords }) => {
-  const patterns = keywords.map((each) => new RegExp(source(each), 'iu'))
+  const patterns = keywords.map((each) => new RegExp(anyCase(each), 'iu'))
   return (response) => patterns.every((pattern) => pattern.test(response))
 })
 
 export const frequency = instruction(
   { keyword: keyword.transform(strip), frequency: count, relation },
   ({ keyword: sought, frequency: asked, relation: than }) => {
-    const pattern = new RegExp(source(sought), 'giu')
+    const pattern = new RegExp(anyCase(sought), 'giu')
     return (response) => holds(response.match(pattern)?.length ?? 0, than, asked)
   },
 )
 
 /** None of them as a word of its own. */
 export const forbiddenWords = instruction({ forbidden_words: list }, ({ forbidden_words }) => {
-  const patterns = forbidden_words.map((each) => new RegExp(edge + source(each) + edge, 'iu'))
+  const patterns = forbidden_words.map((each) => new RegExp(edge + anyCase(each) + edge, 'iu'))
   return (response) => !patterns.some((pattern) => pattern.test(response))
 })
 

@@ -30,7 +30,7 @@ const leastProbability = 0.1
 export function detectLanguage(text: string, profiles: Profiles): string | null {
   const grams = features(text, profiles)
   if (grams.length === 0) return null
-  const { languages } = profiles
+  const { languages, starts, language } = profiles
   const random = pythonRandom(0)
   const total = new Float64Array(languages.length)
   for (let trial = 0; trial < trials; trial++) {
@@ -39,7 +39,8 @@ export function detectLanguage(text: string, profiles: Profiles): string | null 
     for (let i = 0; ; i++) {
       const gram = grams[random.below(grams.length)]!
       // P(gram | language) = weight + p, up to the factor `weight` that is the same for all
-      for (let k = 0; k < gram.length; k += 2) probability[gram[k]!]! *= 1 + gram[k + 1]! / weight
+      for (let k = starts[gram]!; k < starts[gram + 1]!; k++)
+        probability[language[k]!]! *= 1 + profiles.probability[k]! / weight
       if (i % 5 === 0 && (normalize(probability) > converged || i >= maxDraws)) break
     }
     for (let i = 0; i < total.length; i++) total[i]! += probability[i]! / trials
@@ -66,11 +67,11 @@ const mail = /[-_.0-9A-Za-z]{1,64}@[-_0-9A-Za-z]{1,255}[-_.0-9A-Za-z]{1,255}/g
 const vietnamese = /[AEIOUYaeiouyÂÊÔâêôĂăƠơƯư][\u0300\u0301\u0303\u0309\u0323]/gu
 
 /**
- * One entry for each n-gram of the text that a profile knows, in order. Words of two capitals or more
+ * Each n-gram of the text that a profile knows, by its place, in order. Words of two capitals or more
  * add nothing after their first letter.
  */
-function features(text: string, { grams, ideographs }: Profiles): Float64Array[] {
-  const found: Float64Array[] = []
+function features(text: string, { grams, ideographs }: Profiles): number[] {
+  const found: number[] = []
   /** The last three characters of the word that is being read. */
   let word: string[] = [' ']
   let capitals = false

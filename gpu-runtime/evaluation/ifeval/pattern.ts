@@ -13,7 +13,8 @@ export const keyword = z
 
 /** Source of a pattern for the flag u: a dot is any character of a line. */
 export const source = (pattern: string): string =>
-  pattern
-    .split('.')
-    .map((part) => RegExp.escape(part))
-    .join('[^\\n]')
+  [...pattern].map((ch) => (ch === '.' ? '[^\\n]' : RegExp.escape(ch))).join('')
+
+/** The same for the flags iu. Python's i is dotted and dotless, small and capital, all alike. */
+export const anyCase = (pattern: string): string =>
+  [...pattern].map((ch) => (/[iIıİ]/.test(ch) ? '[iıİ]' : source(ch))).join('')
