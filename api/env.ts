@@ -1,4 +1,5 @@
 /** Everything that comes from the environment, parsed once; the rest of the api receives it as a value. */
+import { homedir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { z } from 'zod'
 
@@ -56,7 +57,29 @@ const Environment = z.object({
     String(2 ** 36),
   ),
   ODDSMITH_QUEUED_RUNS: whole('ODDSMITH_QUEUED_RUNS', 1, 1_000_000).prefault('1000'),
+  ODDSMITH_HUB: z
+    .enum(['on', 'off'], {
+      error: (issue) => `ODDSMITH_HUB: expected on or off, got "${String(issue.input)}"`,
+    })
+    .optional(),
+  HF_ENDPOINT: url('HF_ENDPOINT', /^https?$/, 'https://huggingface.co').optional(),
+  HF_TOKEN: z
+    .string()
+    .startsWith('hf_', 'HF_TOKEN: expected a token that begins with hf_')
+    .optional(),
+  HF_HOME: z.string().optional(),
+  HF_HUB_CACHE: z.string().optional(),
+  XDG_CACHE_HOME: z.string().optional(),
 })
+
+/** The Hugging Face Hub, or what answers like it. */
+export type Hub = {
+  /** Such as https://huggingface.co, without a slash at its end. */
+  readonly endpoint: string
+  readonly token: string | null
+  /** Folder of the cache; absolute. */
+  readonly cache: string
+}
 
 export type Config = {
   /** Where the api keeps its database, artifacts and caches; absolute. */
@@ -79,6 +102,8 @@ export type Config = {
   /** How runtimes reach this api; null: at the address it listens on. */
   readonly publicUrl: string | null
   readonly logLevel: (typeof levels)[number]
+  /** Where rows that no benchmark folder has are fetched from; null: nowhere. */
+  readonly hub: Hub | null
   readonly limits: {
     /** Largest request body other than an artifact, in bytes. */
     readonly bodyBytes: number
@@ -126,10 +151,23 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     threads: e.ODDSMITH_THREADS ?? null,
     publicUrl: e.ODDSMITH_PUBLIC_URL?.replace(/\/$/, '') ?? null,
     logLevel: e.ODDSMITH_LOG,
+    hub: hubOf(e),
     limits: {
       bodyBytes: e.ODDSMITH_BODY_BYTES,
       artifactBytes: e.ODDSMITH_ARTIFACT_BYTES,
       queuedRuns: e.ODDSMITH_QUEUED_RUNS,
     },
+  }
+}
+
+/** Off unless asked for in one of three ways, so that a machine without a network says at once what is missing. */
+function hubOf(e: z.infer<typeof Environment>): Hub | null {
+  const wanted = e.HF_TOKEN !== undefined || e.HF_ENDPOINT !== undefined
+  if ((e.ODDSMITH_HUB ?? (wanted ? 'on' : 'off')) === 'off') return null
+  const home = e.HF_HOME ?? join(e.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
+  return {
+    endpoint: (e.HF_ENDPOINT ?? 'https://huggingface.co').replace(/\/+$/, ''),
+    token: e.HF_TOKEN ?? null,
+    cache: resolve(e.HF_HUB_CACHE ?? join(home, 'hub')),
   }
 }

@@ -27,7 +27,7 @@ import {
   type TrainInput,
 } from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
-import { findRows } from './rows.ts'
+import { pinRows } from './rows.ts'
 import type { Run } from './run.ts'
 
 export type { EvaluateInput, TrainInput } from './input.ts'
@@ -202,7 +202,7 @@ async function pinTask(
   const pin = async (given: string | undefined, own: string, name: string) => {
     const where = [...at, name]
     return given === undefined
-      ? await pinFile(config, await findRows(config, own, where), where, config.benchmarkRoots)
+      ? await pinRows(config, own, where)
       : await pinFile(config, given, where)
   }
   const examplesFile = wanted.examples ?? entry.examples

@@ -6,6 +6,7 @@ import type { Actor, Context } from '../context.ts'
 import { Conflict, NotFound } from '../problem.ts'
 import { findByKey, insertRun, type Asked } from './create.ts'
 import { modelChanged, pinFile } from './pin.ts'
+import { rowRoots } from './rows.ts'
 import type { Run } from './run.ts'
 
 /** `id` is the run to repeat; the key is the new run's. */
@@ -57,7 +58,7 @@ async function expectUnchanged({ config }: Context, { id, spec }: Run): Promise<
     if (dataset.sha256 !== spec.dataset.sha256) throw changed(spec.dataset.path)
   }
   for (const { rows, settings } of spec.evaluate) {
-    const file = await pinFile(config, rows, ['rows'], [...config.roots, ...config.benchmarkRoots])
+    const file = await pinFile(config, rows, ['rows'], [...config.roots, ...rowRoots(config)])
     if (file.sha256 !== settings.rowsSha256) throw changed(rows)
   }
 }

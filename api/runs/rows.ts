@@ -1,26 +1,53 @@
-/** Where a task's rows are on this machine. */
+/** Where a task's rows are: in a benchmark folder, else on the Hub. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileNames, sourceKey, sources } from '#schema/sources.ts'
 import type { Config } from '../env.ts'
+import { HubError } from '../hub/client.ts'
+import { splitFile } from '../hub/datasets.ts'
 import { InvalidInput } from '../problem.ts'
+import { pinFile, type PinnedFile } from './pin.ts'
+
+type Places = Pick<Config, 'benchmarkRoots' | 'hub'>
+
+/** Folders in which rows that nobody gave a path for may lie. */
+export const rowRoots = ({ benchmarkRoots, hub }: Places): string[] =>
+  hub === null ? [...benchmarkRoots] : [...benchmarkRoots, hub.cache]
 
 /**
- * The file under the benchmark roots that holds the rows of the file `name`. Where that is one of a source's ("arc_easy.test.jsonl"),
- * its other names are looked for too; the first root that has one wins. InvalidInput at `at` where none has.
+ * The rows of the file `name`, pinned. Where that is one of a source's ("arc_easy.test.jsonl"), its other names are looked for too; the
+ * first benchmark folder that has one wins, and where none has, the source's dataset on the Hub is fetched. The path keeps its name,
+ * which says the format, where it is a link into the Hub's cache. InvalidInput at `at` where the rows are nowhere.
  */
-export async function findRows(
-  config: Pick<Config, 'benchmarkRoots'>,
+export async function pinRows(
+  config: Config,
   name: string,
   at: readonly string[],
-): Promise<string> {
+): Promise<PinnedFile> {
+  const path = await findRows(config, name, at)
+  return { ...(await pinFile(config, path, at, rowRoots(config))), path }
+}
+
+/** More than any benchmark's rows take. */
+const maxBytes = 2 ** 31
+
+async function findRows(config: Places, name: string, at: readonly string[]): Promise<string> {
   const key = sourceKey(name)
-  const names = key === null ? [name] : [...new Set([name, ...fileNames(sources.get(key)!)])]
+  const source = key === null ? null : sources.get(key)!
+  const names = source === null ? [name] : [...new Set([name, ...fileNames(source)])]
   for (const root of config.benchmarkRoots)
     for (const file of names) {
       const found = await stat(join(root, file)).catch(() => null)
       if (found?.isFile() === true) return join(root, file)
     }
-  const message = `expected ${names[0]} in ${config.benchmarkRoots.join(' or ')}; give its path as ${at.at(-1)}, or set ODDSMITH_BENCHMARKS`
-  throw new InvalidInput([{ path: at, message }])
+  const wanted = `expected ${names[0]} in ${config.benchmarkRoots.join(' or ')}`
+  const remedy = `give its path as ${at.at(-1)}, or set ODDSMITH_BENCHMARKS`
+  const wrong = (message: string) => new InvalidInput([{ path: at, message }])
+  if (source?.hub == null) throw wrong(`${wanted}; ${remedy}`)
+  if (config.hub === null)
+    throw wrong(`${wanted}; ${remedy}, or ODDSMITH_HUB=on to fetch ${source.hub.id} from the Hub`)
+  return splitFile(config.hub, source.hub, maxBytes).catch((error: unknown) => {
+    if (!(error instanceof HubError)) throw error
+    throw wrong(`${wanted}, or from the Hub: ${error.message}; ${remedy}`)
+  })
 }
