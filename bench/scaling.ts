@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { embedded } from '#demo/embedded.ts'
 import { Engine, LoraSpec, Recipe, type TrainSpec } from '#schema/spec.ts'
 import { runProcess, type Measured } from './runtimeProcess.ts'
-import { table } from './train/table.ts'
+import { table } from './table.ts'
 
 const usage = `usage: npm run bench:scaling -- [options]
 

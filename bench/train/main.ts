@@ -9,7 +9,8 @@ import { join } from 'node:path'
 import { initial } from '#gpu-runtime/lora/lora.ts'
 import { saveAdapter } from '#gpu-runtime/lora/peft.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
-import { median, noFigures } from './figures.ts'
+import { median } from '../median.ts'
+import { noFigures } from './figures.ts'
 import {
   linearsOf,
   neededFlops,
@@ -20,12 +21,12 @@ import {
   type Sizes,
 } from './flops.ts'
 import type { Round } from './gemm.ts'
-import type { Memory } from './memory.ts'
+import type { Memory } from '../memory.ts'
 import { parts, readOptions, usage, type Options } from './options.ts'
 import type { Step } from './ours.ts'
-import { Peer } from './peer.ts'
+import { Peer } from '../peer.ts'
 import { readProfile, type Share } from './profile.ts'
-import { table } from './table.ts'
+import { table } from '../table.ts'
 import { trainSpec, workload, type Setting, type Workload } from './workload.ts'
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)

@@ -1,9 +1,9 @@
 /** What can be said to the benchmark on its command line, and where its model and its peer are. */
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
+import { unpack } from '../smollm2.ts'
 
 export const parts = ['fp32', 'bf16', 'layer', 'profile'] as const
 export type Part = (typeof parts)[number]
@@ -87,14 +87,4 @@ function count(option: string, value: string): number {
   if (!/^[1-9]\d*$/.test(value))
     throw new Error(`${option} ${value}: expected a positive whole number\n\n${usage}`)
   return Number(value)
-}
-
-/** SmolLM2-135M, into a folder of `scratch`. */
-export async function unpack(shared: string, scratch: string): Promise<string> {
-  const tool = join(shared, 'tools/smollm2.py')
-  if (!existsSync(tool))
-    throw new Error(`no ${tool}: give --model and --dataset, or set ODDSMITH_SHARED`)
-  const directory = join(scratch, 'model')
-  await promisify(execFile)('python3', [tool, directory])
-  return directory
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { median } from '#bench/train/figures.ts'
+import { median } from '#bench/median.ts'
 import { neededFlops, totalFlops, visible, type Sizes } from '#bench/train/flops.ts'
 import { gemms, weightedRate } from '#bench/train/gemmShapes.ts'
 import { workload } from '#bench/train/workload.ts'

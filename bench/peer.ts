@@ -68,8 +68,13 @@ export class Peer<T> {
 
   /** Waits for the side's `{ at }` (epoch seconds), its first line: seconds from the start of its process to there. */
   async ready(): Promise<number> {
-    const { at } = (await this.answer()) as { at: number }
-    return at - this.#spawned / 1000
+    return (await this.begun()).start
+  }
+
+  /** The same, for a side whose first line says more. */
+  async begun<L extends object>(): Promise<{ start: number; line: L & { at: number } }> {
+    const line = (await this.answer()) as L & { at: number }
+    return { start: line.at - this.#spawned / 1000, line }
   }
 
   /** Until now; `anonymous` is the most that a look ever saw. */
