@@ -42,7 +42,7 @@ const named = ({ endpoint }: Hub, { id, config, split }: HubDataset): string =>
 
 const readable = /\.(parquet|jsonl|json|csv|jsonl\.gz)$/
 /** Of which only one can be a split. */
-const notRows = /(^|\/)(dataset_infos?|dataset_info|package|croissant|state)\.json$|^\./
+const notRows = /(^|\/)(dataset_infos?|package|croissant|state)\.json$|^\./
 
 /**
  *     main/test-00000-of-00001.parquet        config main, split test
@@ -62,7 +62,8 @@ export function filesOf(
     const parts = file.split('/')
     const name = parts.pop()!
     const own = parts.at(-1) === split ? parts.slice(0, -1) : parts
-    const isSplit = parts.at(-1) === split || new RegExp(`^${split}([-._]|$)`).test(name)
+    const isSplit =
+      parts.at(-1) === split || (name.startsWith(split) && /^[-._]/.test(name.slice(split.length)))
     return isSplit && folders.includes(own.join('/'))
   })
   // The same rows in two formats are one split.

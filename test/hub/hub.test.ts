@@ -242,6 +242,7 @@ test('a split is found by the layouts that datasets have', () => {
   ])
   assert.deepEqual(of(['ifeval_input_data.jsonl'], null, 'test'), [])
   assert.deepEqual(of(['data/test-00000-of-00001.parquet'], null, 'train'), [])
+  assert.deepEqual(of(['data/test.parquet'], null, 't.*'), []) // a name, not a pattern
   assert.deepEqual(of(['default/test/0000.parquet', 'de/test/0000.parquet'], 'default', 'test'), [
     'default/test/0000.parquet',
   ])
