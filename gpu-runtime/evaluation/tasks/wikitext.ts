@@ -2,7 +2,7 @@
  * Wikitext (Merity et al. 2016), as lm-evaluation-harness scores it: whole pages, with the spaces that
  * its tokenizer put in taken out. Words and bytes are counted on the page as it is.
  *
- *     ␠= Robert Boulter = ␠⏎ ␠⏎ … 1 @,@ 000 …    is scored as    = Robert Boulter =⏎⏎ … 1,000 …
+ *     ␠= Robert Boulter = ␠⏎ ␠⏎ … 1 @,@ 000 …    is scored as    ␠= Robert Boulter =⏎⏎ … 1,000 …
  */
 import { countWords, strip } from '../pythonText.ts'
 import { columns } from './columns.ts'

@@ -4,6 +4,7 @@ import test from 'node:test'
 import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
 import { shared, withoutShared } from '../shared.ts'
 import {
+  assertResults,
   countOf,
   hashOf,
   judgedOf,
@@ -68,13 +69,3 @@ test('wikitext: requests and metrics of version 0.3.0', { skip: withoutShared },
     1e-14,
   )
 })
-
-function assertResults(
-  found: Readonly<Record<string, number>>,
-  expected: Readonly<Record<string, number>>,
-  tolerance = 1e-9,
-): void {
-  assert.deepEqual(Object.keys(found).toSorted(), Object.keys(expected).toSorted())
-  for (const [metric, value] of Object.entries(expected))
-    assert.ok(Math.abs(found[metric]! - value) < tolerance, `${metric}: ${found[metric]}, ${value}`)
-}

@@ -3,6 +3,7 @@
  * whole tasks, and results for the log-likelihoods -random.random() of random.seed(42), in the order
  * in which Random(42) shuffles the documents.
  */
+import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { summarize } from '#api/evaluation/mean.ts'
 import { aggregates, metrics, type Metric } from '#schema/metrics.ts'
@@ -51,19 +52,20 @@ export const settingsOf = (given: Partial<Settings> & { task: string }): Setting
   })
 
 /** For tasks that do not look at the model's text side. */
-export const noText = {} as Text
+const noText = {} as Text
 
-/** All documents of a task as `settings` ask for them, rendered without a chat template. */
+/** All documents of a task as `settings` ask for them. */
 export const rendered = (
   settings: Settings,
   rows: string,
   examples: string | null = null,
+  text: Text = noText,
 ): Promise<Rendered[]> =>
   documentsOf(
     findTask(settings.task, settings.dialect),
     settings,
     { rows, examples },
-    noText,
+    text,
     new AbortController().signal,
   )
 
@@ -108,4 +110,15 @@ export function resultsOf(judged: readonly Judged[]): Record<string, number> {
       results[`${name}_stderr`] = standardError!
   }
   return results
+}
+
+/** The same metrics, and their values. */
+export function assertResults(
+  found: Readonly<Record<string, number>>,
+  expected: Readonly<Record<string, number>>,
+  tolerance = 1e-9,
+): void {
+  assert.deepEqual(Object.keys(found).toSorted(), Object.keys(expected).toSorted())
+  for (const [metric, value] of Object.entries(expected))
+    assert.ok(Math.abs(found[metric]! - value) < tolerance, `${metric}: ${found[metric]}, ${value}`)
 }

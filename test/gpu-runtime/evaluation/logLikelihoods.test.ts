@@ -1,0 +1,73 @@
+/**
+ * From rows to log-likelihoods of stories260K: those that lm-evaluation-harness computes with PyTorch
+ * from the same rows, contexts that are longer than the model's 512 positions among them
+ * (test/golden/evaluation.py).
+ */
+import assert from 'node:assert/strict'
+import test, { after } from 'node:test'
+import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
+import { evaluate } from '#gpu-runtime/evaluation/run.ts'
+import { openScorer } from '#gpu-runtime/inference/score.ts'
+import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
+import { Engine } from '#gpu-runtime/onnx/engine.ts'
+import { openText } from '#gpu-runtime/text/text.ts'
+import type { TaskDialect } from '#schema/tasks.ts'
+import { absent, modelOf } from '../golden.ts'
+import { shared } from '../shared.ts'
+import { golden, rowsOf } from './evaluationGolden.ts'
+import { settingsOf } from './harness.ts'
+
+const skip = absent('stories260K')
+const engine = new Engine(1)
+after(() => engine.close())
+const directory = modelOf('stories260K')
+
+/** Of the first documents, in the dialect's order: the log-likelihood of each choice. */
+async function logLikelihoods(task: string, dialect: TaskDialect, rows: string, limit: number) {
+  const checkpoint = await openCheckpoint(directory)
+  const asker = { text: await openText(directory), maxPositions: checkpoint.config.maxPositions }
+  const signal = new AbortController().signal
+  const bos = dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER'
+  const settings = settingsOf({ task, dialect, bos, limit })
+  const prepared = await prepareTask(settings, { rows, examples: null }, asker, signal)
+  const scorer = await openScorer(engine, checkpoint, [null])
+  const found = new Map<number, number[]>()
+  for await (const { samples } of evaluate(prepared, scorer, 1024, signal))
+    for (const { document, choices } of samples[0]!)
+      found.set(
+        document,
+        choices.map(({ logLikelihood }) => logLikelihood!),
+      )
+  await scorer.release()
+  return prepared.documents.map(({ index }) => found.get(index)!)
+}
+
+function assertNear(found: readonly number[][], expected: readonly number[][]): void {
+  assert.deepEqual(
+    found.map((choices) => choices.length),
+    expected.map((choices) => choices.length),
+  )
+  expected.forEach((choices, d) =>
+    choices.forEach((value, c) => {
+      const off = Math.abs(found[d]![c]! - value)
+      assert.ok(off < 1e-3, `document ${d}, choice ${c}: ${found[d]![c]!}, expected ${value}`)
+    }),
+  )
+}
+
+for (const [name, asked] of Object.entries(golden.tasks))
+  test(`${name}: log-likelihoods of stories260K are PyTorch’s`, { skip }, async () => {
+    const expected = asked.logLikelihoods
+    const rows = await rowsOf(name, asked)
+    assertNear(await logLikelihoods(name, 'LM_EVAL', rows, expected.length), expected)
+  })
+
+test(
+  'truthfulqa_mc: log-likelihoods of stories260K are PyTorch’s, without BOS',
+  { skip },
+  async () => {
+    const rows = shared(`data/${golden.tasks.truthfulqa_mc1!.rows}`)
+    const expected = golden.truthfulqa_mc
+    assertNear(await logLikelihoods('truthfulqa_mc', 'NOUS', rows, expected.length), expected)
+  },
+)
