@@ -7,7 +7,7 @@ import type { EvaluationSettings } from '#schema/spec.ts'
 import { FormatError } from '../error.ts'
 import type { ScoreRequest } from '../inference/score.ts'
 import type { Text } from '../text/text.ts'
-import { rstrip } from './pythonText.ts'
+import { stripEnd } from './python.ts'
 
 /** The log-likelihood of the continuation after the context. */
 export type Pair = readonly [context: string, continuation: string]
@@ -89,7 +89,7 @@ export function tokenizePairs(text: Text, pairs: readonly Pair[], fit: Fit): Sco
     ids: [],
   }
   for (const [context, continuation] of pairs) {
-    const kept = rstrip(context)
+    const kept = stripEnd(context)
     const own: readonly number[] =
       last.context === kept ? last.ids : kept === '' ? prefix(text) : encode(kept)
     const moved = context.slice(kept.length) + continuation

@@ -1,7 +1,7 @@
 /** combination, startend and punctuation: how a response begins, ends, and is put together. */
 import { z } from 'zod'
 import { instruction } from './instruction.ts'
-import { strip, stripOf } from './python.ts'
+import { strip, stripOf } from '../python.ts'
 
 /** Two that differ, `******` between, with nothing or space before the first and after the last divider. */
 export const twoResponses = instruction({}, () => (response) => {

@@ -1,7 +1,7 @@
 /** change_case: capitals and small letters. */
 import { count, holds, instruction, relation } from './instruction.ts'
 import { isIn } from './language.ts'
-import { isLower, isUpper } from './python.ts'
+import { isLower, isUpper } from '../python.ts'
 import { words } from './words.ts'
 
 export const capitalWordFrequency = instruction(

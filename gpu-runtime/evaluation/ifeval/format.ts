@@ -1,7 +1,7 @@
 /** detectable_format and detectable_content: what Markdown, JSON or brackets show. */
 import { count, instruction } from './instruction.ts'
 import { keyword, source } from './pattern.ts'
-import { space, strip, stripOf } from './python.ts'
+import { space, strip, stripOf } from '../python.ts'
 
 const firstCharacter = new RegExp(`^${space}*(.?)(.?)`, 'su')
 

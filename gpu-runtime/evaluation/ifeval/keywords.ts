@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { count, holds, instruction, relation } from './instruction.ts'
 import { anyCase, keyword } from './pattern.ts'
-import { boundary, strip, word } from './python.ts'
+import { boundary, strip, word } from '../python.ts'
 
 const edge = boundary(word)
 const list = z.array(keyword).min(1).max(1000)

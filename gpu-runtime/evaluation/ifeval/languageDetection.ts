@@ -8,7 +8,7 @@
  */
 import { pythonRandom } from '../pythonRandom.ts'
 import { normalized, type Profiles } from './languageProfiles.ts'
-import { isUpper } from './python.ts'
+import { isUpper } from '../python.ts'
 
 /** langdetect reads so many code points of a text. */
 const maxLength = 10_000

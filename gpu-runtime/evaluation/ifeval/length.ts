@@ -1,7 +1,7 @@
 /** length_constraints: words, sentences, paragraphs. */
 import { z } from 'zod'
 import { count, holds, instruction, relation } from './instruction.ts'
-import { space, split, strip } from './python.ts'
+import { space, split, strip } from '../python.ts'
 import { sentences } from './sentences.ts'
 import { countWords } from './words.ts'
 

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
-import { isLower, isUpper, regexSpace, regexWord, strip, stripEnd } from './python.ts'
+import { isLower, isUpper, regexSpace, regexWord, strip, stripEnd } from '../python.ts'
 
 /** What punktEnglish.json.br holds: NLTK's punkt_tab/english, packed by test/golden/punktEnglish.ts. */
 export type StoredModel = {

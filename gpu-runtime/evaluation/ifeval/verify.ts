@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { FormatError } from '../../error.ts'
 import type { Check, Instruction } from './instruction.ts'
 import { instructions } from './instructions.ts'
-import { strip } from './python.ts'
+import { strip } from '../python.ts'
 
 /** One entry for each instruction of a prompt, in its order. */
 export type Verdicts = { readonly strict: readonly boolean[]; readonly loose: readonly boolean[] }

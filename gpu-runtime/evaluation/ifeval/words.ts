@@ -1,5 +1,5 @@
 /** Words as NLTK 3.10 splits them: its refinement of the Penn Treebank's rules, sentence by sentence. */
-import { boundary, regexSpace, regexWord, split, word } from './python.ts'
+import { boundary, regexSpace, regexWord, split, word } from '../python.ts'
 import { sentences } from './sentences.ts'
 
 const edge = boundary(word)

@@ -4,7 +4,7 @@
  *
  *     Pole vault: Pole vault is a sport where … your body. A few women| are in the gym …
  */
-import { capitalize, strip } from '../pythonText.ts'
+import { capitalize, strip } from '../python.ts'
 import { columns } from './columns.ts'
 import type { ChoiceTask } from './task.ts'
 

@@ -6,7 +6,7 @@
  *              Which …?⏎A. the lung⏎B. …⏎C. …⏎D. …⏎Answer:| B
  *     NOUS     Question: Which …?⏎Choices:⏎A. the lung⏎B. …⏎C. …⏎D. …⏎Answer:| the heart
  */
-import { strip } from '../pythonText.ts'
+import { strip } from '../python.ts'
 import { columns } from './columns.ts'
 import { judgeAsIs, type ChoiceTask, type Dialects } from './task.ts'
 

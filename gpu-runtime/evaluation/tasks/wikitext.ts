@@ -4,7 +4,7 @@
  *
  *     ␠= Robert Boulter = ␠⏎ ␠⏎ … 1 @,@ 000 …    is scored as    ␠= Robert Boulter =⏎⏎ … 1,000 …
  */
-import { countWords, strip } from '../pythonText.ts'
+import { countWords, strip } from '../python.ts'
 import { columns } from './columns.ts'
 import type { RollingDocument, RollingTask } from './task.ts'
 

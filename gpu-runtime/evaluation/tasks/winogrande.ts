@@ -5,7 +5,7 @@
  *     Sarah was a much better surgeon than Maria so Sarah| always got the easier cases.
  *     Sarah was a much better surgeon than Maria so Maria| always got the easier cases.
  */
-import { strip } from '../pythonText.ts'
+import { strip } from '../python.ts'
 import { columns } from './columns.ts'
 import { judgeAsIs, type ChoiceTask } from './task.ts'
 

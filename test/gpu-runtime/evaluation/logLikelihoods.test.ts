@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
 import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
 import { evaluate } from '#gpu-runtime/evaluation/run.ts'
+import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
 import { openScorer } from '#gpu-runtime/inference/score.ts'
 import { openCheckpoint } from '#gpu-runtime/models/checkpoint.ts'
 import { Engine } from '#gpu-runtime/onnx/engine.ts'
@@ -21,6 +22,8 @@ const skip = absent('stories260K')
 const engine = new Engine(1)
 after(() => engine.close())
 const directory = modelOf('stories260K')
+
+const sum = (xs: readonly number[]) => xs.reduce((total, x) => total + x, 0)
 
 /** Of the first documents, in the dialect's order: the log-likelihood of each choice. */
 async function logLikelihoods(task: string, dialect: TaskDialect, rows: string, limit: number) {
@@ -43,23 +46,29 @@ async function logLikelihoods(task: string, dialect: TaskDialect, rows: string, 
 }
 
 function assertNear(found: readonly number[][], expected: readonly number[][]): void {
+  const off = expected.map((choices, d) =>
+    choices.map((value, c) => Math.abs(found[d]![c]! - value)),
+  )
   assert.deepEqual(
-    found.map((choices) => choices.length),
-    expected.map((choices) => choices.length),
+    found.map(({ length }) => length),
+    expected.map(({ length }) => length),
   )
-  expected.forEach((choices, d) =>
-    choices.forEach((value, c) => {
-      const off = Math.abs(found[d]![c]! - value)
-      assert.ok(off < 1e-3, `document ${d}, choice ${c}: ${found[d]![c]!}, expected ${value}`)
-    }),
-  )
+  for (const [d, choices] of off.entries())
+    for (const [c, difference] of choices.entries())
+      assert.ok(difference < 1e-3, `document ${d}, choice ${c}: off by ${difference}`)
 }
 
 for (const [name, asked] of Object.entries(golden.tasks))
   test(`${name}: log-likelihoods of stories260K are PyTorch’s`, { skip }, async () => {
     const expected = asked.logLikelihoods
-    const rows = await rowsOf(name, asked)
-    assertNear(await logLikelihoods(name, 'LM_EVAL', rows, expected.length), expected)
+    const found = await logLikelihoods(name, 'LM_EVAL', await rowsOf(name, asked), expected.length)
+    if (findTask(name, 'LM_EVAL').kind !== 'loglikelihood_rolling')
+      return assertNear(found, expected)
+    // Of a page the harness says the sum over its windows, up to 29 of 512 tokens: their mean is held to the same.
+    assertNear(
+      found.map((windows) => [sum(windows) / windows.length]),
+      found.map((windows, d) => [sum(expected[d]!) / windows.length]),
+    )
   })
 
 test(

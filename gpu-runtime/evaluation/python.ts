@@ -45,6 +45,15 @@ export const strip = (text: string): string => stripStart(stripEnd(text))
 export const split = (text: string): string[] =>
   text.split(runOfSpaces).filter((part) => part !== '')
 
+/** len(re.split(r"\s+", text)): space at either end divides off one more. */
+export const countWords = (text: string): number => text.split(runOfSpaces).length
+
+/** str.capitalize() for a first letter whose title case is its upper case, as it is in all but a few ligatures. */
+export function capitalize(text: string): string {
+  const [first = ''] = text
+  return first.toUpperCase() + text.slice(first.length).toLowerCase()
+}
+
 /** str.strip(character) */
 export function stripOf(text: string, character: string): string {
   let from = 0
