@@ -6,7 +6,7 @@ import { cumulative, quantile } from './normal.ts'
 import { pythonRandom } from './pythonRandom.ts'
 
 /** At most so many draws of a document for one answer, about a second: large samples get fewer resamples, and are told. */
-const mostDraws = 5e7
+const mostDraws = 2e7
 
 /** Below this many resamples an answer would be noise. */
 const fewestResamples = 100

@@ -16,7 +16,7 @@ export type ComparedTask = {
   readonly metrics: Readonly<Record<string, Paired>>
 }
 
-/** A claim about one task, or about the unweighted mean over several. */
+/** A claim about one task, or about the mean over several, each counting once. */
 export type Rule = Omit<Claim, 'alpha'> & {
   /** 0.05 where it is not said. */
   readonly alpha?: number
@@ -24,6 +24,8 @@ export type Rule = Omit<Claim, 'alpha'> & {
   readonly task?: string | null
   /** Of the suite of these tasks. */
   readonly tasks?: readonly string[] | null
+  /** What a task of the suite counts beside the others: 2 where its documents stand in for two tasks'. 1 where it is not said. */
+  readonly weights?: Readonly<Record<string, number>> | null
   /** Each task's headline where it is not said. */
   readonly metric?: string | null
 }
@@ -122,7 +124,7 @@ function subjectOf(
   path: readonly string[],
   issues: Issue[],
 ): Subject {
-  const { kind, margin, alpha = 0.05, task, tasks, metric } = rule
+  const { kind, margin, alpha = 0.05, task, tasks, metric, weights } = rule
   const wrong = (field: string, message: string) => issues.push({ path: [...path, field], message })
   if (kind !== 'SUPERIORITY' && kind !== 'NON_INFERIORITY')
     wrong('kind', `expected SUPERIORITY or NON_INFERIORITY, got ${String(kind)}`)
@@ -135,6 +137,13 @@ function subjectOf(
   const field = task != null ? 'task' : 'tasks'
   if (names.length === 0 || new Set(names).size < names.length)
     wrong(field, `expected different tasks, at least one, got ${names.join(', ') || 'none'}`)
+
+  for (const [name, weight] of Object.entries(weights ?? {}))
+    if (!names.includes(name) || !(weight > 0 && weight < Infinity))
+      wrong(
+        'weights',
+        `expected positive numbers for tasks of the suite, got ${weight} for ${name}`,
+      )
 
   const found = names.flatMap((name) => {
     const compared = comparison.find((other) => other.task === name)
@@ -150,7 +159,7 @@ function subjectOf(
       wrong('metric', `expected a metric of ${name} (${known}), got "${wanted}"`)
       return []
     }
-    return [{ name, metric: wanted, paired }]
+    return [{ metric: wanted, paired, weight: weights?.[name] ?? 1 }]
   })
   if (new Set(found.map(({ paired: { bounded = true } }) => bounded)).size > 1)
     wrong('metric', 'expected metrics of one scale, got log-likelihoods and scores from 0 to 1')

@@ -1,4 +1,5 @@
 /** One number for several tasks, as lm-evaluation-harness aggregates groups: over leaf tasks, not over means of subgroups. */
+import type { Weighting } from '#schema/suites.ts'
 
 /** A task's score within a group; its standard error is null where there is none ("N/A" there). */
 export type Member = {
@@ -6,12 +7,6 @@ export type Member = {
   readonly mean: number
   readonly standardError: number | null
 }
-
-/**
- * How members weigh. BY_SIZE: by their documents, as if all stood in one task (MMLU). EQUALLY: each task once, whatever its
- * size (the Nous suites).
- */
-export type Weighting = 'BY_SIZE' | 'EQUALLY'
 
 /**
  * The mean over members and its standard error: pooled, sqrt(Σ (n - 1) n se² / (N - k) / N), for BY_SIZE, and sqrt(Σ se²) / k for

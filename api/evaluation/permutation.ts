@@ -5,7 +5,7 @@ import MersenneTwister from 'mersenne-twister'
 const mostExact = 32
 
 /** At most so many drawn signs for one answer, about half a second: large samples get fewer draws. */
-const mostSigns = 1e8
+const mostSigns = 3e7
 
 export type Permutation = {
   /** Two-sided. */

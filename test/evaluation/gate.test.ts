@@ -201,3 +201,11 @@ test('a rule without a task is about the suite of all tasks', () => {
   assert.match(judgements[0]!.reason, /^PASS suite of 2: .* n 2000: superior by more than 0$/)
   assert.deepEqual({ ...judgements[1], rule: null }, { ...judgements[0], rule: null })
 })
+
+test('a suite weighs its tasks as the rule says', () => {
+  const comparison = [task('a', flips(30, 15, 1000)), task('b', flips(26, 15, 1000))]
+  const { judgements } = gate(comparison, [{ ...better, weights: { b: 3 } }])
+  near(judgements[0]!.difference, (0.015 + 3 * 0.011) / 4, 1e-15, 'difference')
+  for (const weights of [{ b: 0 }, { c: 1 }] as Record<string, number>[])
+    assert.throws(() => gate(comparison, [{ ...better, weights }]), /rules\.0\.weights: .* got/)
+})

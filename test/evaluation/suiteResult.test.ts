@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import test from 'node:test'
+import { summarize } from '#api/evaluation/mean.ts'
 import { roundPercent, suiteResult, type TaskScore } from '#api/evaluation/suiteResult.ts'
 import type { Metric } from '#schema/metrics.ts'
 import { sources } from '#schema/sources.ts'
@@ -86,7 +87,10 @@ test(
         ...read(file).scores.values(),
       ].flat()) {
         if (metric === 'mc2') continue // not of zeros and ones
-        const expected = Math.sqrt((mean * (1 - mean)) / (n - 1))
+        const right = Math.round(mean * n)
+        const expected = summarize(
+          Array.from({ length: n }, (_, i) => Number(i < right)),
+        )!.standardError!
         const what = `${file}: ${task} ${metric} of ${n}: ${standardError}, not ${expected}`
         // Both have four digits; near 0 the error's own changes faster than p.
         assert.ok(Math.abs(expected - standardError!) < 1e-4, what)
