@@ -1,11 +1,11 @@
 /**
  * Generation on a CPU: a run a step. Keys and values lie in the engine's thread in vectors that a run is fed where they lie, and
  * that the run's new ones are written into afterwards, so that nothing is copied from step to step. A row belongs to one sequence;
- * when that ends, the next prompt is read into its place.
+ * when that ends, the next prompt is read into its place. What all prompts begin with is read once, and copied.
  *
  *   cache of a layer's keys [rows, kvHeads, 1, S, D]      slot s of a row holds position s
  */
-import { cached, handingOn, kinds, oneStep } from '../models/cache.ts'
+import { cached, goingOn, handingOn, kinds, oneStep } from '../models/cache.ts'
 import type { DecoderConfig } from '../models/config.ts'
 import { decoder, frozen } from '../models/decoder.ts'
 import { layout, never, stream } from '../models/forest.ts'
@@ -22,32 +22,42 @@ import {
   candidatesOf,
   drawFeeds,
   sequencesOf,
+  type Prompts,
   type Sequence,
   type Steps,
   type Subject,
 } from './sequence.ts'
 
 /** Prompts' tokens that are read in one run: more take more memory, and are not read faster. */
-const readTokens = 2048
+const readTokens = 512
 
-/** Vectors are called `name: …`. */
+/** A shorter beginning is not worth a run of its own. */
+const sharedTokens = 32
+
+/** Rows of keys and values in the engine's thread: the vectors' names begin with `name`. */
+type Cache = { readonly name: string; readonly rows: number; readonly slots: number }
+
+/** Vectors are called `name …`. */
 export function steppedSteps(engine: Engine, subject: Subject, name: string): Steps {
   const { config } = subject.checkpoint
   const { resident } = subject
   const vectors = cacheNames(config)
-  const own = (key: string) => `${name}: ${key}`
-  const places = { vectors: vectors.map(own), width: config.headDim }
-  let common: Promise<{ readonly reader: Session; readonly mover: Session }> | null = null
+  const names = { rows: `${name} rows`, shared: `${name} shared` }
+  const vectorsOf = (cache: string) => vectors.map((key) => `${cache}: ${key}`)
+  const fedFrom = ({ name: cache }: Cache) =>
+    Object.fromEntries(vectors.map((key) => [key, `${cache}: ${key}`]))
+  const sessions = new Map<string, Promise<Session>>()
   let open: { readonly candidates: number; readonly session: Session } | null = null
 
-  /** Their sizes. */
-  type Cache = { readonly rows: number; readonly slots: number }
-
-  const openCommon = async () => ({
-    // Read far more seldom than steps are taken: its weights are not worth a second copy.
-    reader: await engine.open(readingGraph(subject)),
-    mover: await engine.open(movingGraph(subject)),
-  })
+  const session = (key: string, graph: () => Emitted): Promise<Session> => {
+    const opened = sessions.get(key) ?? engine.open(graph())
+    sessions.set(key, opened)
+    return opened
+  }
+  const mover = () => session('mover', () => movingGraph(subject))
+  // Read far more seldom than steps are taken: their weights are not worth a second copy.
+  const reader = (goesOn: boolean) =>
+    session(`reader ${goesOn}`, () => readingGraph(subject, goesOn))
   const stepper = async (candidates: number): Promise<Session> => {
     if (open?.candidates !== candidates) {
       await open?.session.release()
@@ -64,9 +74,9 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
       (_, head) => ((row * config.kvHeads + head) * slots + slot) * config.headDim,
     )
 
-  /** Lays the cache out anew: row `from[i]` as row i, nothing where that is null. */
+  /** Lays a cache out anew: row `from[i]` as row i, nothing where that is null. */
   async function move(
-    mover: Session,
+    cache: string,
     before: Cache | null,
     from: readonly (number | null)[],
     slots: number,
@@ -81,47 +91,77 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
       ).flat(),
     )
     const blank = floats(new Float32Array(kvHeads * headDim), [1, kvHeads, 1, 1, headDim])
-    await mover.run(
+    const { run } = await mover()
+    await run(
       {
         index: integers(index, [from.length, kvHeads, 1, slots]),
         ...(before ? {} : Object.fromEntries(vectors.map((key) => [key, blank]))),
       },
       {
-        resident: before ? Object.fromEntries(vectors.map((key) => [key, own(key)])) : {},
-        keep: Object.fromEntries(vectors.map((key) => [`next ${key}`, own(key)])),
+        resident: before ? fedFrom(before) : {},
+        keep: Object.fromEntries(vectors.map((key) => [`next ${key}`, `${cache}: ${key}`])),
       },
     )
-    return { rows: from.length, slots }
+    return { name: cache, rows: from.length, slots }
   }
 
-  /** Puts keys and values of all tokens of prompts but their last into rows. */
+  /** Puts keys and values of tokens into rows, behind those that all rows share. */
   async function read(
-    reader: Session,
     cache: Cache,
-    prompts: readonly { readonly row: number; readonly ids: readonly number[] }[],
+    parts: readonly { readonly row: number; readonly ids: readonly number[] }[],
+    shared: Cache | null,
   ): Promise<void> {
-    const laid = layout(
-      config,
-      prompts.map(({ ids }) => ({ ids })),
-      1,
-      0,
-    )
+    const first = shared?.slots ?? 0
+    const roots = parts.map(({ ids }) => ({ ids }))
+    const laid = layout(config, roots, 1, 0, 1, first)
     const at = new Int32Array(laid.tokens * config.kvHeads).fill(-1)
     laid.roots.forEach(({ start, length }, i) => {
       for (let t = 0; t < length; t++)
-        at.set(placesOf(cache, prompts[i]!.row, t), (start + t) * config.kvHeads)
+        at.set(placesOf(cache, parts[i]!.row, first + t), (start + t) * config.kvHeads)
     })
-    await reader.run(laid.feeds, { resident, put: { made: { ...places, at } } })
+    const beforeAt = floats(
+      Array.from({ length: first }, (_, t) => t),
+      [1, 1, 1, 1, first],
+    )
+    const { run } = await reader(shared !== null)
+    await run(shared ? { ...laid.feeds, beforeAt } : laid.feeds, {
+      resident: { ...resident, ...(shared ? fedFrom(shared) : {}) },
+      put: { made: placesIn(cache, at) },
+    })
+  }
+
+  const placesIn = (cache: Cache, at: Int32Array) => ({
+    vectors: vectorsOf(cache.name),
+    width: config.headDim,
+    at,
+  })
+
+  /** Reads what all prompts begin with, where that is worth it. */
+  async function readShared(prompts: Prompts): Promise<Cache | null> {
+    const length = sharedLength(prompts)
+    if (length < sharedTokens) return null
+    const cache = await move(names.shared, null, [null], length)
+    await read(cache, [{ row: 0, ids: prompts[0]!.slice(0, length) }], null)
+    return cache
+  }
+
+  /** Into the first slots of rows. */
+  const copyShared = (shared: Cache, cache: Cache, rows: readonly number[]): Promise<void> => {
+    const [sources, length] = [placesOf(shared, 0, 0), shared.slots * config.headDim]
+    const pieces = rows.flatMap((row) =>
+      placesOf(cache, row, 0).map((to, head) => ({ from: sources[head]!, to, length })),
+    )
+    return engine.copy(vectorsOf(shared.name), vectorsOf(cache.name), pieces)
   }
 
   return {
     async *run(prompts, options, most) {
-      const { reader, mover } = await (common ??= openCommon())
-      const session = await stepper(candidatesOf(config, options))
+      const step = await stepper(candidatesOf(config, options))
       const waiting = sequencesOf(prompts, options.seed ?? 0)
       let taken: (Sequence | null)[] = []
       let cache: Cache | null = null
       try {
+        const shared = await readShared(prompts)
         for (;;) {
           const going = taken.filter((sequence) => sequence !== null)
           if (going.length + waiting.length === 0) return
@@ -141,22 +181,29 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
             const from = Array.from({ length: count }, (_, i) => kept[i] ?? null)
             const slots = longest < (cache?.slots ?? 0) ? cache!.slots : roomFor(longest)
             taken = from.map((row) => (row === null ? null : taken[row]!))
-            cache = await move(mover, cache, from, slots)
+            cache = await move(names.rows, cache, from, slots)
           }
-          const unread = []
-          for (const sequence of arriving) {
+          const first = shared?.slots ?? 0
+          const unread = arriving.map((sequence) => {
             const row = taken.indexOf(null)
             taken[row] = sequence
-            if (sequence.before > 0) unread.push({ row, ids: sequence.prompt.slice(0, -1) })
-          }
-          for (const some of portions(unread)) await read(reader, cache, some)
+            return { row, ids: sequence.prompt.slice(first, -1) }
+          })
+          if (shared && unread.length > 0)
+            await copyShared(
+              shared,
+              cache,
+              unread.map(({ row }) => row),
+            )
+          for (const some of portions(unread.filter(({ ids }) => ids.length > 0)))
+            await read(cache, some, shared)
 
           const positions = taken.map((sequence) => sequence?.before ?? 0)
           const at = taken.flatMap((sequence, row) =>
             placesOf(cache!, row, positions[row]!).map((place) => (sequence ? place : -1)),
           )
           const { temperature, topP, uniform } = drawFeeds(taken, 1, options)
-          const { tokens } = await session.run(
+          const { tokens } = await step.run(
             {
               ...stepFeeds(config, taken, positions, cache.slots),
               ...(options.temperature === 0
@@ -164,11 +211,8 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
                 : { temperature, topP, uniform: floats(uniform, [taken.length, 1]) }),
             },
             {
-              resident: {
-                ...resident,
-                ...Object.fromEntries(vectors.map((key) => [key, own(key)])),
-              },
-              put: { made: { ...places, at: Int32Array.from(at) } },
+              resident: { ...resident, ...fedFrom(cache) },
+              put: { made: placesIn(cache, Int32Array.from(at)) },
             },
           )
           const made: (readonly number[])[] = prompts.map(() => none)
@@ -181,13 +225,14 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
           yield made
         }
       } finally {
-        await engine.forget(vectors.map(own))
+        await engine.forget(Object.values(names).flatMap(vectorsOf))
       }
     },
     async release() {
-      const { reader, mover } = (await common) ?? {}
-      for (const session of [reader, mover, open?.session]) await session?.release()
-      common = open = null
+      for (const opened of sessions.values()) await (await opened).release()
+      sessions.clear()
+      await open?.session.release()
+      open = null
     },
   }
 }
@@ -200,6 +245,16 @@ const roomFor = (longest: number): number =>
 
 const cacheNames = ({ layers }: DecoderConfig): string[] =>
   Array.from({ length: layers }, (_, layer) => kinds.map((kind) => cached(kind, layer))).flat()
+
+/** Tokens that all prompts begin with and none ends in: its last one is read by its first step. */
+function sharedLength([first = [], ...others]: Prompts): number {
+  if (others.length === 0) return 0
+  return others.reduce((length, prompt) => {
+    const end = Math.min(length, prompt.length - 1)
+    const differs = prompt.slice(0, end).findIndex((id, t) => id !== first[t])
+    return differs < 0 ? end : differs
+  }, first.length - 1)
+}
 
 /** Prompts that are read together. */
 function portions<P extends { readonly ids: readonly number[] }>(prompts: readonly P[]): P[][] {
@@ -219,10 +274,11 @@ function portions<P extends { readonly ids: readonly number[] }>(prompts: readon
 /** All layers' keys and values, one after the other: of a pass whose layers hand them on. */
 const allOf = (handed: readonly (readonly Tensor[])[]): Tensor => concat(handed.flat(), 0)
 
-/** Reads a forest of one level: `made` are the keys and values of its tokens. */
-function readingGraph({ checkpoint: { config, weight }, on }: Subject): Emitted {
+/** Reads a forest of one level, which may go on from a beginning: `made` are the keys and values of its tokens. */
+function readingGraph({ checkpoint: { config, weight }, on }: Subject, goesOn: boolean): Emitted {
   const { parts, trainables } = on(frozen)
-  const { handed } = decoder(config, handingOn(stream(config, 1)), parts)
+  const forest = goesOn ? goingOn(config, stream(config, 1)) : stream(config, 1)
+  const { handed } = decoder(config, handingOn(forest), parts)
   return emit({ outputs: { made: allOf(handed) }, trainables }, weight)
 }
 

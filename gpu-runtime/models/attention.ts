@@ -55,14 +55,17 @@ export type Stream = Tokens & {
 
 /**
  * Each level's queries see the keys of its ancestors and, causally, its own. Heads that share a key head are rows of one matrix, so
- * keys are never repeated.
+ * keys are never repeated. `before` gives keys and values [G, kvHeads, B, P, D] of a layer that all levels see before their own.
  */
-export const overForest = ({ levels, queryInverse, keyInverse }: Forest): Sight => ({
+export const overForest = (
+  { levels, queryInverse, keyInverse }: Forest,
+  before: (layer: number) => readonly [Tensor | null, Tensor | null] = () => [null, null],
+): Sight => ({
   masks: (window) =>
     levels.map(({ queryAt, keyAt, maskShapes: [byHead, byRow] }) =>
       reshape(expand(causalMask(queryAt, keyAt, window), byHead), byRow),
     ),
-  attend(_, { heads, kvHeads, headDim, scale, cap }, { q, k, v }, masks) {
+  attend(layer, { heads, kvHeads, headDim, scale, cap }, { q, k, v }, masks) {
     const [n] = q.shape
     const split = (y: Tensor, count: number) => reshape(y, [mulDims(n!, count), headDim]) // [N·count, D]
     const queryRows = levels.map((l) => l.queries)
@@ -71,8 +74,9 @@ export const overForest = ({ levels, queryInverse, keyInverse }: Forest): Sight 
     const keys = group(split(k, kvHeads), keyRows, keyInverse).map(keep) // [G, K, C.., B, T, D]
     const values = group(split(v, kvHeads), keyRows, keyInverse).map(keep)
 
-    const allKeys = seen(levels, keys)
-    const allValues = seen(levels, values)
+    const [keysBefore, valuesBefore] = before(layer)
+    const allKeys = seen(levels, keys, keysBefore)
+    const allValues = seen(levels, values, valuesBefore)
     const outputs = levels.map((_level, l) => {
       const scores = matmul(queries[l]!, allKeys[l]!, { transB: true, scale }) // [G, K, C.., R, S]
       return keep(weigh(add(softCap(scores, cap), masks[l]!), allValues[l]!)) // [G, K, C.., R, D]
@@ -95,11 +99,11 @@ const hidden = -3e4
 
 /**
  * For each level the keys (or values) [G, K, C1.., B, S, D] that it sees, from every level's own [G, K, C1.., B, T, D]: its
- * ancestors', once for all blocks of a depth, and those of its own depth up to its block.
+ * ancestors', once for all blocks of a depth, and those of its own depth up to its block. `before` are the roots' ancestors.
  */
-function seen(levels: readonly Level[], own: readonly Tensor[]): Tensor[] {
+function seen(levels: readonly Level[], own: readonly Tensor[], before: Tensor | null): Tensor[] {
   const all: Tensor[] = []
-  let ancestors: Tensor | null = null
+  let ancestors = before
   levels.forEach(({ depth }, l) => {
     const first = levels.findIndex((other) => other.depth === depth)
     if (l === first && l > 0)

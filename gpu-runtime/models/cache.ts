@@ -6,11 +6,12 @@
  *
  * Cached ones are not copied from step to step; what a step copies are the M slots.
  */
-import { addDims, mulDims } from '../tensor/dim.ts'
+import { addDims, mulDims, type Shape } from '../tensor/dim.ts'
 import {
   add,
   cast,
   concat,
+  expand,
   input,
   lessOrEqual,
   matmul,
@@ -23,10 +24,10 @@ import {
   where,
 } from '../tensor/ops.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { causalMask, type Stream } from './attention.ts'
+import { causalMask, overForest, type Stream } from './attention.ts'
 import { madeTokens } from './addedTokens.ts'
 import type { DecoderConfig } from './config.ts'
-import type { Forest } from './forest.ts'
+import type { Forest, Level } from './forest.ts'
 
 /** The forest's stream, each of whose layers hands on its keys and values [N, kvHeads·D]. */
 export function handingOn(stream: Stream & Forest): Stream & Forest {
@@ -41,6 +42,39 @@ export function handingOn(stream: Stream & Forest): Stream & Forest {
         projections.v,
       ],
     },
+  }
+}
+
+/**
+ * The stream of a forest of one level, all of whose trees go on from the same P tokens. Inputs: `beforeAt` [1, 1, 1, 1, P]
+ * (positions), and of each layer `cached` [1, kvHeads, 1, P, D].
+ */
+export function goingOn(
+  { kvHeads, headDim }: DecoderConfig,
+  stream: Stream & Forest,
+): Stream & Forest {
+  const [level] = stream.levels
+  const { keys, keyAt, maskShapes } = level!
+  const longer = (shape: Shape): Shape => [...shape.slice(0, -1), addDims('P', shape.at(-1)!)]
+  const beforeAt = input('beforeAt', [...keyAt.shape.slice(0, -1).map(() => 1), 'P'])
+  const [byHead, byRow] = maskShapes
+  const whole: Level = {
+    ...level!,
+    keyAt: concat(
+      [expand(beforeAt, [...keyAt.shape.slice(0, -1), 'P']), keyAt],
+      keyAt.shape.length - 1,
+    ),
+    maskShapes: [longer(byHead), longer(byRow)],
+  }
+  const own = keys.shape.slice(0, -1) // [G, kvHeads, B]
+  const before = (kind: Kind, layer: number) => {
+    const first = input(cached(kind, layer), [1, kvHeads, 1, 'P', headDim], 'compute')
+    return expand(reshape(first, [1, ...own.slice(1), 'P', headDim]), [...own, 'P', headDim])
+  }
+  const forest = { ...stream, levels: [whole] }
+  return {
+    ...forest,
+    sight: overForest(forest, (layer) => [before('keys', layer), before('values', layer)]),
   }
 }
 

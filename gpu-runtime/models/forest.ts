@@ -135,8 +135,8 @@ const tokenAt = (segment: Placed | null, t: number): number | null =>
 export const never = 1e9
 
 /**
- * Lay out trees of equal depth, for the graph's `stream` of the same depth and blocks. `blankId` is any token id. Throws when a
- * tree is deeper than `depth` or a root is empty.
+ * Lay out trees of equal depth, for the graph's `stream` of the same depth and blocks. `blankId` is any token id, `first` the
+ * position of the roots' first tokens. Throws when a tree is deeper than `depth` or a root is empty.
  */
 export function layout(
   config: DecoderConfig,
@@ -144,6 +144,7 @@ export function layout(
   depth: number,
   blankId: number,
   blocks = 1,
+  first = 0,
 ): Layout {
   const { heads, kvHeads } = config
   const perKey = heads / kvHeads
@@ -178,7 +179,7 @@ export function layout(
     placed.children = children.map((c) => place(c, placed, from + tokens.length))
     return placed
   }
-  const placedRoots = roots.map((r) => place(r, null, 0))
+  const placedRoots = roots.map((r) => place(r, null, first))
   const blank = ids.length
   ids.push(blankId)
   positions.push(0)

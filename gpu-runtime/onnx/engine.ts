@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { evaluate, type Bindings } from '../tensor/dim.ts'
 import type { ComputeType, Emitted } from './emit.ts'
 import { integers, type Feed, type Feeds } from '../tensor/feed.ts'
-import type { Kernel, Outputs, Request, RunOptions, Vector } from './worker.ts'
+import type { Kernel, Outputs, Piece, Request, RunOptions, Vector } from './worker.ts'
 
 export type { Outputs, RunOptions, Vector }
 
@@ -116,6 +116,11 @@ export class Engine {
   /** A copy, as of all that was asked before, of the kind that was written; rejects when there is no such vector. */
   read<V extends Vector = Float32Array<ArrayBuffer>>(vector: string): Promise<V> {
     return this.#call({ type: 'read', vector })
+  }
+
+  /** Copy the same pieces of each vector into the one at its place in `to`. */
+  copy(from: readonly string[], to: readonly string[], pieces: readonly Piece[]): Promise<void> {
+    return this.#call({ type: 'copy', from, to, pieces })
   }
 
   /** Give up vectors and their memory; names that are not there are passed over. */

@@ -60,6 +60,12 @@ export type Request =
   | { readonly type: 'release'; readonly session: number }
   | { readonly type: 'write'; readonly vector: string; readonly data: Vector }
   | { readonly type: 'read'; readonly vector: string }
+  | {
+      readonly type: 'copy'
+      readonly from: readonly string[]
+      readonly to: readonly string[]
+      readonly pieces: readonly Piece[]
+    }
   | { readonly type: 'forget'; readonly vectors: readonly string[] }
   | { readonly type: 'close' }
 
@@ -90,6 +96,9 @@ const tensor = (data: Float32Array | BigInt64Array, shape: readonly number[]): o
   data instanceof BigInt64Array
     ? new ort.Tensor('int64', data, shape)
     : new ort.Tensor('float32', data, shape)
+
+/** So many numbers of one vector, to a place in another. */
+export type Piece = { readonly from: number; readonly to: number; readonly length: number }
 
 function place(data: Float32Array, { vectors, width, at }: Places): void {
   let from = 0
@@ -193,6 +202,13 @@ async function answer(request: Request): Promise<{ value: unknown; transfer: Arr
     case 'write':
       vectors.set(request.vector, request.data)
       shapes.delete(request.vector)
+      return { value: null, transfer: [] }
+    case 'copy':
+      request.from.forEach((name, i) => {
+        const [from, to] = [floats(name), floats(request.to[i]!)]
+        for (const piece of request.pieces)
+          to.set(from.subarray(piece.from, piece.from + piece.length), piece.to)
+      })
       return { value: null, transfer: [] }
     case 'forget':
       for (const name of request.vectors) {

@@ -102,6 +102,26 @@ for (const [name, { prompts, base, adapter }] of Object.entries(golden) as [Case
       }
   })
 
+for (const name of [...familyCases, 'stories260K'] as const)
+  test(
+    `${name}: a beginning that all prompts share is read once, to the same end`,
+    { skip: absent(name) },
+    async () => {
+      const checkpoint = await openCheckpoint(modelOf(name))
+      const { ids } = readJson(name)
+      const beginning = [...ids, ...ids.toReversed(), ...ids].slice(0, 45)
+      const ends = [ids.slice(0, 4), [], ids.slice(2, 9), ids.slice(5, 6), ids.slice(3, 20)]
+      const prompts = ends.map((end) => [...beginning, ...end])
+      const generator = await openGenerator(engine, checkpoint, null, { rows: 3 })
+      // Drawn, since the most probable token of a random model depends on little.
+      const options = { maxTokens: 40, temperature: 1, seed: 3 }
+      const together = await all(generator, prompts, options)
+      for (const [i, prompt] of prompts.entries())
+        assert.deepEqual(await all(generator, [prompt], options), [together[i]])
+      await generator.release()
+    },
+  )
+
 for (const name of ['untied', 'tied'] as const)
   test(`${name}: added tokens are read and generated as the training graph predicts them`, async () => {
     const { checkpoint, spec, flat, ids } = await made(name)
