@@ -230,6 +230,9 @@ export const TaskRef = z.object({
   examples: z.string().nullable().default(null),
 })
 
+/** Names of the suites that were asked for, whose tasks are among those to be scored on. Absent where none were. */
+const Suites = z.array(z.string()).optional()
+
 export const Engine = z.object({
   /** AUTO: the least for which memory suffices. */
   recompute: z.enum(['AUTO', 'NONE', 'ATTENTION', 'LAYER']).default('ATTENTION'),
@@ -255,6 +258,7 @@ export const TrainSpec = z.object({
   engine: Engine,
   /** Tasks on which base and adapter are scored after training. */
   evaluate: z.array(TaskRef),
+  suites: Suites,
 })
 
 export const EvaluateSpec = z.object({
@@ -265,6 +269,7 @@ export const EvaluateSpec = z.object({
   adapter: AdapterRef.nullable(),
   engine: Engine,
   evaluate: z.array(TaskRef).min(1),
+  suites: Suites,
 })
 
 export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec])

@@ -159,7 +159,8 @@ async function insertComparison(
   return comparison!
 }
 
-async function findSubject(db: Db, ref: SubjectRef): Promise<Subject> {
+/** NotFound where there is none. */
+export async function findSubject(db: Db, ref: SubjectRef): Promise<Subject> {
   if ('adapterId' in ref) {
     const [adapter] = await db.select().from(adapters).where(eq(adapters.id, ref.adapterId))
     if (adapter === undefined) throw new NotFound(`no adapter ${ref.adapterId}`)

@@ -91,7 +91,7 @@ builder.queryFields((t) => ({
   }),
 }))
 
-const SubjectInput = builder.inputType('SubjectInput', {
+export const SubjectInput = builder.inputType('SubjectInput', {
   description: 'A base model itself, or an adapter on its base model.',
   isOneOf: true,
   fields: (t) => ({
@@ -121,7 +121,7 @@ type SubjectGiven = {
   readonly adapterId?: string | number | null
 }
 
-const subject = ({ modelId, adapterId }: SubjectGiven): SubjectRef =>
+export const subject = ({ modelId, adapterId }: SubjectGiven): SubjectRef =>
   adapterId == null
     ? { modelId: rowId('Model', modelId ?? '') }
     : { adapterId: rowId('Adapter', adapterId) }

@@ -5,6 +5,7 @@ import { builder } from './builder.ts'
 import { rowId } from './id.ts'
 import { EngineInput, QuantizationType } from './recipe.ts'
 import { RunType } from './run.ts'
+import { EvaluateSuiteInput } from './suite.ts'
 import { EvaluateTaskInput } from './task.ts'
 import { ModelInput } from './train.ts'
 
@@ -23,8 +24,11 @@ const EvaluateInput = builder.inputType('EvaluateInput', {
     adapterId: t.id({ description: 'The adapter to score.' }),
     tasks: t.field({
       type: [EvaluateTaskInput],
-      required: true,
-      description: 'The tasks, each once, at least one.',
+      description: 'The tasks, each once; at least one, or a suite.',
+    }),
+    suites: t.field({
+      type: [EvaluateSuiteInput],
+      description: 'Suites, each once, whose tasks are scored beside those of `tasks`.',
     }),
     quantization: t.field({
       type: QuantizationType,

@@ -4,11 +4,13 @@ import type { Failure } from '#schema/runs.ts'
 import type { Quantization, TaskRef } from '#schema/spec.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { cancelRun } from '../runs/cancel.ts'
+import { runSuiteResults, runSummary } from '../runs/suites.ts'
 import { retryRun } from '../runs/retry.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
 import { EngineType, LoraType, QuantizationType, RecipeType } from './recipe.ts'
+import { SuiteResultType } from './suite.ts'
 import { SettingsType } from './task.ts'
 
 const member = { member: true }
@@ -158,6 +160,21 @@ export const RunType = builder.drizzleNode('runs', {
       type: [TaskOrder],
       description: 'The tasks it scores on.',
       resolve: ({ spec }) => spec.evaluate,
+    }),
+    suiteResults: t.field({
+      type: [SuiteResultType],
+      description:
+        'Averages on the suites it was asked for: for a training, of the base model and then of its adapter.',
+      resolve: async (run, _args, { db }) =>
+        (await runSuiteResults(db, run)).flatMap(({ results, ...subject }) =>
+          results.map((result) => ({ ...subject, ...result })),
+        ),
+    }),
+    summary: t.string({
+      nullable: true,
+      description:
+        "LLM AutoEval's summary of its suites in Markdown: averages, and every task's scores. Null where no suite was asked for.",
+      resolve: (run, _args, { db }) => runSummary(db, run),
     }),
   }),
 })

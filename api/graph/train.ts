@@ -5,6 +5,7 @@ import { builder } from './builder.ts'
 import { rowId } from './id.ts'
 import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.ts'
 import { RunType } from './run.ts'
+import { EvaluateSuiteInput } from './suite.ts'
 import { EvaluateTaskInput } from './task.ts'
 
 export const ModelInput = builder.inputType('ModelInput', {
@@ -37,8 +38,11 @@ const EvaluateClause = builder.inputType('EvaluateClause', {
   fields: (t) => ({
     tasks: t.field({
       type: [EvaluateTaskInput],
-      required: true,
       description: 'The tasks, each once.',
+    }),
+    suites: t.field({
+      type: [EvaluateSuiteInput],
+      description: 'Suites, each once, whose tasks are scored beside those of `tasks`.',
     }),
   }),
 })

@@ -23,12 +23,13 @@ import {
   parseEvaluateInput,
   parseTrainInput,
   type EvaluateInput,
-  type TaskInput,
+  type SuiteInput,
   type TrainInput,
 } from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
 import { pinRows } from './rows.ts'
 import type { Run } from './run.ts'
+import { wantedTasks, type Wanted } from './suites.ts'
 
 export type { EvaluateInput, TrainInput } from './input.ts'
 
@@ -42,12 +43,13 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
   const { config } = ctx
+  const wanted = wantedTasks(parsed.evaluate ?? {}, ['evaluate'])
   const parent = parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
   const lora = parent === null ? parsed.lora : continued(parent, input.lora ?? {}, parsed.lora)
   const [model, dataset, evaluate] = await together([
     pinModel(config, parsed.model.path, ['model', 'path']),
     pinFile(config, parsed.dataset.path, ['dataset', 'path']),
-    pinTasks(config, parsed.evaluate?.tasks ?? [], parsed, ['evaluate', 'tasks']),
+    pinTasks(config, wanted, parsed),
   ])
   if (parent !== null) expectBase(parent, model, ['model', 'path'])
   const spec: TrainSpec = {
@@ -60,6 +62,7 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
     lora,
     engine: parsed.engine,
     evaluate,
+    ...suitesOf(parsed.evaluate),
   }
   return ctx.db.transaction(async (tx) =>
     insertRun(ctx, tx, actor, {
@@ -85,12 +88,13 @@ export async function createEvaluation(
   const asked = request('EVALUATE', parsed)
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
+  const wanted = wantedTasks(parsed, [])
   const adapter =
     parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
   const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
   const [model, evaluate] = await together([
     pinModel(ctx.config, parsed.model?.path ?? adapter!.baseModel.path, at),
-    pinTasks(ctx.config, parsed.tasks, parsed, ['tasks']),
+    pinTasks(ctx.config, wanted, parsed),
   ])
   if (adapter !== null) expectBase(adapter, model, at)
   const spec: EvaluateSpec = {
@@ -100,14 +104,17 @@ export async function createEvaluation(
     adapter: adapter === null ? null : { id: adapter.id, sha256: adapter.sha256 },
     engine: parsed.engine,
     evaluate,
+    ...suitesOf(parsed),
   }
+  const names = [
+    ...(parsed.suites ?? []).map(({ suite }) => suite),
+    ...(parsed.tasks ?? []).map(({ task }) => task),
+  ]
   return ctx.db.transaction(async (tx) =>
     insertRun(ctx, tx, actor, {
       ...asked,
       spec,
-      name:
-        parsed.name ??
-        `${adapter?.name ?? model.name}: ${parsed.tasks.map(({ task }) => task).join(', ')}`,
+      name: parsed.name ?? `${adapter?.name ?? model.name}: ${names.join(', ')}`,
       baseModelId: await keepModel(tx, model),
       adapterId: adapter?.id ?? null,
       priority: parsed.priority,
@@ -179,24 +186,31 @@ export async function insertRun(
   return run
 }
 
+const suitesOf = (asked: { readonly suites?: readonly SuiteInput[] | undefined } | undefined) =>
+  asked?.suites === undefined ? {} : { suites: asked.suites.map(({ suite }) => suite) }
+
 async function pinTasks(
   config: Config,
-  wanted: readonly TaskInput[],
+  wanted: readonly Wanted[],
   { quantization, engine }: Pick<TrainSpec, 'quantization' | 'engine'>,
-  at: readonly string[],
 ): Promise<TaskRef[]> {
   const dtype = scoreDtype(quantization, engine.compute)
-  return together(wanted.map((task, i) => pinTask(config, task, dtype, [...at, String(i)])))
+  const pinned = await together(wanted.map((task) => pinTask(config, task, dtype)))
+  const rowsOf = (task: string) => pinned.find(({ settings }) => settings.task === task)
+  const issues = wanted.flatMap(({ task, notRowsOf, at }, i) => {
+    const other = notRowsOf === undefined ? undefined : rowsOf(notRowsOf)
+    const { settings, rows } = pinned[i]!
+    if (other?.settings.rowsSha256 !== settings.rowsSha256) return []
+    const message = `${task}: expected rows of its own, ${rows} has those of ${notRowsOf}`
+    return [{ path: [...at], message }]
+  })
+  if (issues.length > 0) throw new InvalidInput(issues)
+  return pinned
 }
 
 /** A task as its settings say it: what makes no difference has one value, so that equal questions have equal settings. */
-async function pinTask(
-  config: Config,
-  wanted: TaskInput,
-  dtype: ScoreDtype,
-  at: readonly string[],
-): Promise<TaskRef> {
-  const { task, dialect, chatTemplate, systemInstruction = null } = wanted
+async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promise<TaskRef> {
+  const { task, dialect, chatTemplate, systemInstruction = null, at } = wanted
   const entry = tasks.get(task)!
   const fewShot = wanted.fewShot ?? (dialect === 'NOUS' ? 0 : entry.fewShot)
   const pin = async (given: string | undefined, own: string, name: string) => {
@@ -211,7 +225,7 @@ async function pinTask(
     throw new InvalidInput([{ path: [...at, 'fewShot'], message }])
   }
   const [rows, examples] = await together([
-    pin(wanted.rows, entry.rows, 'rows'),
+    pin(wanted.rows, tasks.get(wanted.rowsOf ?? task)!.rows, 'rows'),
     fewShot === 0 ? Promise.resolve(null) : pin(wanted.examples, entry.examples!, 'examples'),
   ])
   const settings: EvaluationSettings = {

@@ -8,34 +8,57 @@ import {
   Quantization,
   Recipe,
 } from '#schema/spec.ts'
+import { suites } from '#schema/suites.ts'
 import { taskDialects, taskNames, tasks } from '#schema/tasks.ts'
 import { InvalidInput } from '../problem.ts'
 
 const { fewShot, fewShotSeed, systemInstruction, bos } = EvaluationSettings.shape
+
+/** How questions are asked, of one task or of all of a suite. */
+const asking = {
+  /** First documents only. */
+  limit: z.number().int().positive().max(10_000_000).optional(),
+  /** By default the task's own number. */
+  fewShot: fewShot.unwrap().optional(),
+  fewShotSeed: fewShotSeed.unwrap().optional(),
+  chatTemplate: z.boolean().default(false),
+  /** By default true with a chat template, as in lm-evaluation-harness. */
+  fewShotAsMultiturn: z.boolean().optional(),
+  systemInstruction: systemInstruction.unwrap().unwrap().optional(),
+}
+
+function checkTurns(
+  {
+    chatTemplate,
+    fewShotAsMultiturn,
+  }: { chatTemplate: boolean; fewShotAsMultiturn?: boolean | undefined },
+  ctx: z.RefinementCtx,
+): void {
+  if (fewShotAsMultiturn === true && !chatTemplate)
+    ctx.addIssue({
+      code: 'custom',
+      path: ['fewShotAsMultiturn'],
+      message: 'expected it with chatTemplate: true only: turns are what a template writes',
+    })
+}
 
 const TaskInput = z
   .strictObject({
     task: z
       .string()
       .refine((name) => tasks.has(name), { error: `expected one of ${taskNames.join(', ')}` }),
-    /** First documents only. */
-    limit: z.number().int().positive().max(10_000_000).optional(),
+    ...asking,
     /** The task's rows file; by default it is looked for under the benchmark roots. */
     rows: z.string().optional(),
     /** The file of solved examples; by default the task's own. */
     examples: z.string().optional(),
-    /** By default the task's own number. */
-    fewShot: fewShot.unwrap().optional(),
-    fewShotSeed: fewShotSeed.unwrap().optional(),
-    chatTemplate: z.boolean().default(false),
-    /** By default true with a chat template, as in lm-evaluation-harness. */
-    fewShotAsMultiturn: z.boolean().optional(),
-    systemInstruction: systemInstruction.unwrap().unwrap().optional(),
     /** By default the dialect's own. */
     bos: bos.unwrap().optional(),
     dialect: z.enum(taskDialects).default('LM_EVAL'),
   })
-  .superRefine(({ task, dialect, chatTemplate, fewShotAsMultiturn }, ctx) => {
+  .superRefine((input, ctx) => {
+    checkTurns(input, ctx)
+    const { task, dialect } = input
     const entry = tasks.get(task)
     if (entry !== undefined && !entry.dialects.includes(dialect))
       ctx.addIssue({
@@ -43,19 +66,31 @@ const TaskInput = z
         path: ['dialect'],
         message: `expected ${entry.dialects.join(' or ')}, which ${task} has, got ${dialect}`,
       })
-    if (fewShotAsMultiturn === true && !chatTemplate)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['fewShotAsMultiturn'],
-        message: 'expected it with chatTemplate: true only: turns are what a template writes',
-      })
   })
 /** A task as asked for, checked: its name is in the catalogue. */
 export type TaskInput = z.infer<typeof TaskInput>
 
+const SuiteInput = z
+  .strictObject({
+    suite: z.string().refine((name) => suites.has(name), {
+      error: `expected one of ${[...suites.keys()].join(', ')}`,
+    }),
+    ...asking,
+  })
+  .superRefine(checkTurns)
+/** A suite as asked for, checked: its name is in the catalogue. */
+export type SuiteInput = z.infer<typeof SuiteInput>
+
+const Suites = z
+  .array(SuiteInput)
+  .max(20)
+  .refine((suites) => new Set(suites.map(({ suite }) => suite)).size === suites.length, {
+    error: 'expected each suite once',
+  })
+
 const Tasks = z
   .array(TaskInput)
-  .max(50)
+  .max(120)
   .refine((tasks) => new Set(tasks.map(({ task }) => task)).size === tasks.length, {
     error: 'expected each task once',
   })
@@ -80,7 +115,7 @@ const TrainSchema = z
     dataset: DatasetRef.omit({ sha256: true }).strict(),
     recipe: Recipe.strict().prefault({}),
     lora: LoraSpec.strict().prefault({}),
-    evaluate: z.strictObject({ tasks: Tasks }).optional(),
+    evaluate: z.strictObject({ tasks: Tasks.optional(), suites: Suites.optional() }).optional(),
   })
   .refine(({ recipe, dataset }) => recipe.keepBest === null || dataset.testSize > 0, {
     error: 'expected testSize above 0: keepBest needs held-out rows',
@@ -92,7 +127,12 @@ const EvaluateSchema = z
     ...common,
     model: ModelInput.optional(),
     adapterId: z.guid({ error: 'expected an adapter id' }).optional(),
-    tasks: Tasks.min(1),
+    tasks: Tasks.optional(),
+    suites: Suites.optional(),
+  })
+  .refine(({ tasks, suites }) => (tasks?.length ?? 0) + (suites?.length ?? 0) > 0, {
+    error: 'expected at least one task or suite',
+    path: ['tasks'],
   })
   .refine(({ model, adapterId }) => model !== undefined || adapterId !== undefined, {
     error: 'expected a model or an adapter',

@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import test from 'node:test'
 import { summarize } from '#api/evaluation/mean.ts'
 import { roundPercent, suiteResult, type TaskScore } from '#api/evaluation/suiteResult.ts'
+import { summarizeSuites } from '#api/evaluation/summary.ts'
 import type { Metric } from '#schema/metrics.ts'
 import { sources } from '#schema/sources.ts'
 import { membersOf, suites } from '#schema/suites.ts'
@@ -214,4 +215,44 @@ test('rows that stand for two tasks are one task of twice the weight', () => {
   assert.ok(Math.abs(agieval!.score!.standardError! - 0.01 / Math.sqrt(8)) < 1e-15)
   // 16 tasks of weight 1 and one of 2, of 18
   assert.ok(Math.abs(bigBench!.score!.standardError! - (0.01 * Math.sqrt(16 + 4)) / 18) < 1e-15)
+})
+
+test('the summary has a row a subject and a table a group, in percent', () => {
+  const parts = [31.1, 69.95, 43.91, 36.7]
+  const scores = flat(parts)
+  const [mc2] = scores.get('truthfulqa_mc')!
+  scores.set('truthfulqa_mc', [
+    { ...mc2!, metric: 'mc1', mean: 0.2717, standardError: 0.0156 },
+    mc2!,
+  ])
+  const missing = flat([30, 60, 40, 30])
+  missing.delete('piqa')
+  const text = summarizeSuites([
+    { name: 'Llama-3-8B', results: [suiteResult('nous', scores)] },
+    { name: 'a|b\n', results: [suiteResult('nous', missing)] },
+  ])
+  const has = (...lines: string[]) => assert.ok(text.includes(lines.join('\n')), text)
+  has(
+    '| Model      | AGIEval | GPT4All | TruthfulQA | Bigbench | Average |',
+    '| ---------- | ------: | ------: | ---------: | -------: | ------: |',
+    '| Llama-3-8B |   31.10 |   69.95 |      43.91 |    36.70 |   45.42 |',
+    '| a\\|b       |   30.00 |       — |      40.00 |    30.00 |       — |',
+    '',
+    '## Llama-3-8B',
+    '',
+    '### AGIEval',
+    '',
+    '| Task                           | Version | Metric   | Value |     | Stderr |',
+    '| ------------------------------ | ------- | -------- | ----: | --: | -----: |',
+    '| agieval_aqua_rat               | 1       | acc_norm | 31.10 |   ± |   1.00 |',
+  )
+  has(
+    '| truthfulqa_mc | 1       | mc1    | 27.17 |   ± |   1.56 |',
+    '|               |         | mc2    | 43.91 |   ± |   1.00 |',
+    '',
+    'Average: 43.91%',
+  )
+  has('Average score: 45.42%', '', '## a\\|b', '')
+  has('Average: none, there are no scores of piqa')
+  assert.ok(text.endsWith('Average score: none, there are no scores of piqa\n'))
 })
