@@ -288,3 +288,13 @@ const byFile = new Map(
 /** The key of the source that a file of this name holds, or null; a key is its own. */
 export const sourceKey = (name: string): string | null =>
   sources.has(name) ? name : (byFile.get(name) ?? null)
+
+/** "allenai/ai2_arc@210d026, ARC-Easy, test: 2,376 rows", or null for what is not on the Hub. */
+export function hubText(name: string): string | null {
+  const { hub = null, rows } = sources.get(sourceKey(name) ?? '') ?? { rows: 0 }
+  if (hub === null) return null
+  const { id, config, split, revision } = hub
+  const at = revision === null ? id : `${id}@${revision.slice(0, 7)}`
+  const parts = config === null ? [at, split] : [at, config, split]
+  return `${parts.join(', ')}: ${rows.toLocaleString('en')} rows`
+}

@@ -34,7 +34,8 @@ export type TaskEntry = {
   readonly metrics: readonly Metric[]
   /** The one metric that comparisons and the leaderboard use. */
   readonly headline: Metric
-  readonly source: string
+  /** Where its rows come from, if schema/sources.ts does not know. */
+  readonly source?: string
 }
 
 /** By name, in the order in which people are shown them. */

@@ -1,4 +1,5 @@
 /** The catalogue of benchmark tasks, and how a run asks for one. */
+import { hubText } from '#schema/sources.ts'
 import { EvaluationSettings } from '#schema/spec.ts'
 import { tasks, type TaskDialect, type TaskEntry } from '#schema/tasks.ts'
 import { builder } from './builder.ts'
@@ -55,7 +56,10 @@ const Task = builder.objectRef<TaskEntry & { readonly name: string }>('Task').im
     rows: t.exposeString('rows', {
       description: 'The file its rows are looked for under the benchmark folders.',
     }),
-    source: t.exposeString('source', { description: 'Where its rows come from.' }),
+    source: t.string({
+      description: 'Where its rows come from.',
+      resolve: ({ source, rows }) => source ?? hubText(rows) ?? rows,
+    }),
   }),
 })
 

@@ -12,7 +12,6 @@ export const languageModeling = {
     dialects: ['LM_EVAL', 'NOUS'],
     metrics: ['perplexity', 'acc'],
     headline: 'acc',
-    source: 'EleutherAI/lambada_openai, default, test: 5,153 rows',
   },
   wikitext: {
     version: 1,
@@ -24,6 +23,5 @@ export const languageModeling = {
     dialects: ['LM_EVAL', 'NOUS'],
     metrics: ['word_perplexity', 'byte_perplexity', 'bits_per_byte'],
     headline: 'word_perplexity',
-    source: 'EleutherAI/wikitext_document_level, wikitext-2-raw-v1, test: 62 pages',
   },
 } as const satisfies Record<string, TaskEntry>

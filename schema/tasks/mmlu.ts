@@ -1,5 +1,4 @@
 /** MMLU: 57 subjects, in the four groups of lm-evaluation-harness. */
-import { mmluSubjects } from '../sources.ts'
 import type { TaskEntry } from '../tasks.ts'
 
 const groups = {
@@ -86,7 +85,6 @@ const entry = (subject: string): TaskEntry => ({
   dialects: ['LM_EVAL', 'NOUS'],
   metrics: ['acc', 'acc_norm'],
   headline: 'acc',
-  source: `cais/mmlu, ${subject}, test: ${mmluSubjects[subject]!.toLocaleString('en')} rows`,
 })
 
 export const mmlu: Readonly<Record<string, TaskEntry>> = Object.fromEntries(

@@ -7,7 +7,6 @@ const asked = {
   rows: 'truthfulqa_mc.validation.jsonl',
   examples: null,
   fewShot: 0,
-  source: 'truthfulqa/truthful_qa, multiple_choice, validation: 817 rows',
 } as const
 
 export const truthfulqa = {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { canonicalRow, checksum, rowsDiffer } from '#gpu-runtime/data/canonicalRows.ts'
-import { fileNames, mmluSubjects, sourceKey, sources } from '#schema/sources.ts'
+import { fileNames, hubText, mmluSubjects, sourceKey, sources } from '#schema/sources.ts'
 import { tasks } from '#schema/tasks.ts'
 import { directoryOf } from '../files/directory.ts'
 import { shared, withoutShared } from '../shared.ts'
@@ -105,6 +105,12 @@ test('the sources are whole: the Nous suite, MMLU, and what each task of the cat
   for (const [task, { rows, examples }] of tasks)
     for (const name of [rows, examples ?? rows])
       assert.ok(task === 'who_is_bigger' || sourceKey(name) !== null, name)
+  for (const [task, { rows, source }] of tasks) assert.ok(source ?? hubText(rows), task)
+  assert.equal(
+    hubText('arc_easy.test.jsonl'),
+    'allenai/ai2_arc@210d026, ARC-Easy, test: 2,376 rows',
+  )
+  assert.equal(hubText('agieval_sat_en.jsonl'), 'dmayhem93/agieval-sat-en, test: 206 rows')
   assert.equal(
     sourceKey('bigbench/logical_deduction_three_objects.json'),
     'bigbench_logical_deduction_three_objects/default',
