@@ -1,4 +1,4 @@
-/** The four routes that a runtime speaks to; schema/protocol.ts says what they mean. */
+/** The five routes that a runtime speaks to; schema/protocol.ts says what they mean. */
 import { Readable } from 'node:stream'
 import { eq } from 'drizzle-orm'
 import { Hono } from 'hono'
@@ -12,6 +12,7 @@ import { holdActiveAttempt, renew } from './runs/attempt.ts'
 import { parseBatch } from './runs/batch.ts'
 import { ingest } from './runs/ingest.ts'
 import { namedAdapter, buildJob } from './runs/job.ts'
+import { known, parseQuestion } from './runs/known.ts'
 
 export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifacts }): Hono {
   const { config, db, artifacts } = ctx
@@ -30,6 +31,17 @@ export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifac
     const token = bearer(c.req.raw)
     const batch = parseBatch(await readText(c.req.raw, config.limits.bodyBytes))
     return c.json(await ingest(ctx, token, batch))
+  })
+
+  app.post('/known', async (c) => {
+    const token = bearer(c.req.raw)
+    const question = parseQuestion(await readText(c.req.raw, config.limits.bodyBytes))
+    const answer = await db.transaction(async (tx) => {
+      const run = await holdActiveAttempt(tx, token)
+      await renew(tx, run, config.leaseSeconds)
+      return known(tx, run, question)
+    })
+    return c.json(answer)
   })
 
   app.put('/artifacts', async (c) => {

@@ -6,7 +6,14 @@ import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Acknowledgement, ArtifactRef, Job, type EventBatch } from '#schema/protocol.ts'
+import {
+  Acknowledgement,
+  ArtifactRef,
+  Job,
+  KnownAnswer,
+  type EventBatch,
+  type KnownQuestion,
+} from '#schema/protocol.ts'
 
 /** The attempt has lost its run, or its token was never one: stop, and say nothing more. */
 export class Lost extends Error {
@@ -28,6 +35,8 @@ export type Client = {
   job(): Promise<Job>
   /** One try; whoever posts decides about the next. */
   post(batch: EventBatch): Promise<Acknowledgement>
+  /** Which of these documents need no computing. */
+  known(question: KnownQuestion): Promise<KnownAnswer>
   /** A file's path, or bytes. Returns when the api has it on disk, checked. */
   upload(source: string | Uint8Array, upload: Upload): Promise<ArtifactRef>
   /** To a file, checked against its sha256; the file is there when all of it is. */
@@ -85,12 +94,14 @@ export function connect(
     },
 
     async post(batch) {
-      const init = {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(batch),
-      }
-      return Acknowledgement.parse(await (await call('/events', init, 30_000)).json())
+      return Acknowledgement.parse(await (await call('/events', posted(batch), 30_000)).json())
+    },
+
+    async known(question) {
+      const answer: unknown = await persist(async () =>
+        (await call('/known', posted(question), 60_000)).json(),
+      )
+      return KnownAnswer.parse(answer)
     },
 
     async upload(source, { kind, name, step }) {
@@ -133,6 +144,12 @@ export function connect(
 }
 
 const hour = 3_600_000
+
+const posted = (body: unknown): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(body),
+})
 
 /** Milliseconds before try `tries + 1`: a quarter of a second, doubling, at most `most`, each between half and all of it. */
 export const backoff = (tries: number, most = 5000): number =>

@@ -17,6 +17,7 @@ import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
 import { openChatMl, tokenizerFiles } from './text/chatMl.ts'
 import { openText } from './text/text.ts'
+import { whole } from './evaluation/run.ts'
 import { cacheFolder } from './quantization/store.ts'
 import { prepareAll, scoreAll } from './scoring.ts'
 import { Pairs, type PairSource } from './training/pairs.ts'
@@ -71,7 +72,9 @@ export async function work(
     } else {
       started(report, engine, null)
     }
-    const documents = await scoreAll(prepared, spec.engine.tokenBudget, adapter, bench)
+    const { tokenBudget } = spec.engine
+    const shard = (spec.kind === 'EVALUATE' ? spec.shard : null) ?? whole
+    const documents = await scoreAll(prepared, { tokenBudget, shard }, adapter, bench)
     if (documents === null) return { type: 'interrupted', step: null }
     return { type: 'finished', summary: { ...summary, documents } }
   } finally {

@@ -5,7 +5,7 @@ import type { Adapter, Bench } from './workbench.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { FormatError } from './error.ts'
 import { prepareTask, type Prepared } from './evaluation/prepare.ts'
-import { evaluate } from './evaluation/run.ts'
+import { documentsOf, evaluate, type Shard } from './evaluation/run.ts'
 import { openScorer } from './inference/score.ts'
 import type { Checkpoint } from './models/checkpoint.ts'
 import type { ComputeType } from './onnx/emit.ts'
@@ -68,8 +68,11 @@ const scoreTypes: { readonly [D in ScoreDtype]: ComputeType } = {
   NF4_FLOAT16: 'float16',
 }
 
-/** Orders of one task whose subjects are asked the same, so that they are scored side by side. */
-type Lanes = readonly PreparedOrder[]
+/** An order that has begun, and the places in its task's documents that nobody has scored yet. */
+type OpenOrder = PreparedOrder & { readonly unknown: ReadonlySet<number> }
+
+/** Documents of one task that the same subjects are still to be asked, side by side. */
+type Lanes = { readonly orders: readonly OpenOrder[]; readonly wanted: ReadonlySet<number> }
 
 /** What one scorer serves, one lane after the other: the same subjects, on one checkpoint. */
 type Sitting = {
@@ -81,41 +84,99 @@ type Sitting = {
 }
 
 function sittings(
-  orders: readonly PreparedOrder[],
+  orders: readonly OpenOrder[],
   checkpoints: Readonly<Record<Subject, Checkpoint>>,
 ): Sitting[] {
   const oneCheckpoint = checkpoints.ADAPTER === checkpoints.BASE
   const tasks = [...new Set(orders.map(({ task }) => task))]
-  const lanes = Map.groupBy(
+  const together = Map.groupBy(
     orders,
     ({ task, subject }) => `${tasks.indexOf(task)} ${oneCheckpoint ? '' : subject}`,
   )
   const found = new Map<string, Sitting>()
-  for (const lane of lanes.values()) {
-    const { settings, task } = lane[0]!.task
-    const subjects = lane.map(({ subject }) => subject)
+  for (const lanes of [...together.values()].flatMap(lanesOf)) {
+    const { settings, task } = lanes.orders[0]!.task
+    const subjects = lanes.orders.map(({ subject }) => subject)
     const compute = scoreTypes[settings.dtype]
     const greedy = 'greedy' in task
     const key = JSON.stringify([subjects, compute, greedy])
     const checkpoint = checkpoints[subjects[0]!]
     const sitting = found.get(key) ?? { checkpoint, subjects, compute, greedy, lanes: [] }
-    sitting.lanes.push(lane)
+    sitting.lanes.push(lanes)
     found.set(key, sitting)
   }
   return [...found.values()]
 }
 
-/** Score every order; one scorer is open at a time. The number of documents scored, or null: interrupted. */
-export async function scoreAll(
+/** What is known of one subject need not be of the other: documents by who lacks them. */
+function lanesOf(orders: readonly OpenOrder[]): Lanes[] {
+  const documents = new Set(orders.flatMap(({ unknown }) => [...unknown]))
+  const lacking = (d: number) => orders.filter(({ unknown }) => unknown.has(d))
+  return [
+    ...Map.groupBy(documents, (d) =>
+      lacking(d)
+        .map(({ key }) => key)
+        .join(),
+    ).values(),
+  ].map((wanted) => ({ orders: lacking(wanted[0]!), wanted: new Set(wanted) }))
+}
+
+/** Documents that the api is asked about at once. */
+const question = 5000
+
+/** Begin orders and learn what of them is left to do. */
+async function openAll(
   orders: readonly PreparedOrder[],
-  tokenBudget: number,
+  sharesOf: (task: Prepared) => readonly number[],
+  { report, client }: Bench,
+): Promise<OpenOrder[]> {
+  for (const { key, task } of orders) {
+    const { promptHash, documents } = task
+    report.event('evaluation', { key, promptHash, documents: documents.length })
+  }
+  await report.flush()
+  const open: OpenOrder[] = []
+  for (const order of orders) {
+    const { documents } = order.task
+    const share = sharesOf(order.task)
+    const known = new Set<number>()
+    for (let i = 0; i < share.length; i += question) {
+      const asked = share.slice(i, i + question).map((d) => documents[d]!)
+      const answer = await client.known({
+        key: order.key,
+        documents: asked.map(({ index, content }) => ({ document: index, content })),
+      })
+      for (const document of answer.known) known.add(document)
+    }
+    const unknown = new Set(share.filter((d) => !known.has(documents[d]!.index)))
+    open.push({ ...order, unknown })
+  }
+  return open
+}
+
+/**
+ * Score what is not known of every order, of a shard's documents; one scorer is open at a time. The
+ * number of documents that now have scores, or null: interrupted.
+ */
+export async function scoreAll(
+  prepared: readonly PreparedOrder[],
+  { tokenBudget, shard }: { readonly tokenBudget: number; readonly shard: Shard },
   adapter: Adapter | null,
-  { report, signal, checkpoint, engine }: Bench,
+  bench: Bench,
 ): Promise<number | null> {
-  if (orders.length === 0) return 0
+  if (prepared.length === 0) return 0
+  const { report, signal, checkpoint, engine } = bench
   report.event('phase', { phase: 'EVALUATE' })
-  const total = orders.reduce((n, o) => n + o.task.documents.length, 0)
-  let [done, tokens] = [0, 0]
+  const shares = new Map(
+    prepared.map(({ task }) => [task, documentsOf(task, tokenBudget, shard)] as const),
+  )
+  const orders = await openAll(prepared, (task) => shares.get(task)!, bench)
+  const total = orders.reduce((n, { task }) => n + shares.get(task)!.length, 0)
+  const waiting = new Map(orders.map(({ key, unknown }) => [key, unknown.size]))
+  const known = total - [...waiting.values()].reduce((n, left) => n + left, 0)
+  if (known > 0)
+    report.event('log', { level: 'info', message: `${known} of ${total} documents are known` })
+  let [done, tokens] = [known, 0]
   const begin = performance.now()
   const progress = () => {
     const seconds = (performance.now() - begin) / 1000
@@ -125,31 +186,32 @@ export async function scoreAll(
       total,
       unit: 'documents',
       tokensPerSecond: tokens / seconds,
-      etaSeconds: ((total - done) * seconds) / done,
+      etaSeconds: done === known ? null : ((total - done) * seconds) / (done - known),
     })
   }
+  const scored = ({ key, task }: OpenOrder, documents: number) => {
+    done += documents
+    waiting.set(key, waiting.get(key)! - documents)
+    if (waiting.get(key) === 0) report.event('evaluated', { key, documents: task.documents.length })
+  }
+  for (const order of orders) if (order.unknown.size === 0) scored(order, 0)
   const checkpoints = { BASE: checkpoint, ADAPTER: adapter?.checkpoint ?? checkpoint }
   for (const sitting of sittings(orders, checkpoints)) {
     const subjects = sitting.subjects.map((subject) => (subject === 'ADAPTER' ? adapter : null))
     const scorer = await openScorer(engine, sitting.checkpoint, subjects, sitting)
     for (const lanes of sitting.lanes) {
-      const { task } = lanes[0]!
-      const { promptHash, documents } = task
-      for (const { key } of lanes)
-        report.event('evaluation', { key, promptHash, documents: documents.length })
-      let scored = 0
-      for await (const batch of evaluate(task, scorer, tokenBudget, signal)) {
+      const { task } = lanes.orders[0]!
+      for await (const batch of evaluate(task, scorer, tokenBudget, signal, shard, lanes.wanted)) {
+        tokens += batch.tokens * lanes.orders.length
         batch.samples.forEach((samples, lane) => {
+          const order = lanes.orders[lane]!
           for (let i = 0; i < samples.length; i += 500)
-            report.event('samples', { key: lanes[lane]!.key, samples: samples.slice(i, i + 500) })
-          done += samples.length
+            report.event('samples', { key: order.key, samples: samples.slice(i, i + 500) })
+          if (samples.length > 0) scored(order, samples.length)
         })
-        scored += batch.samples[0]!.length
-        tokens += batch.tokens * lanes.length
         if (done > 0) progress()
       }
-      if (scored < documents.length) return null
-      for (const { key } of lanes) report.event('evaluated', { key, documents: scored })
+      if (signal.aborted && [...waiting.values()].some((left) => left > 0)) return null
     }
     await scorer.release()
   }

@@ -36,6 +36,8 @@ export const evaluations = table(
     settings: jsonb().$type<EvaluationSettings>().notNull(),
     /** sha256 of the canonical settings: equal means comparable and reusable. */
     settingsHash: text().notNull(),
+    /** Hash of all that decides about a sample beside its document; null where that was not recorded. */
+    answersKey: text(),
     promptHash: text().notNull(),
     documents: integer().notNull(),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
@@ -74,6 +76,8 @@ export const samples = table(
     document: integer().notNull(),
     /** Hash of the rendered requests: samples are paired only where it agrees. */
     hash: text().notNull(),
+    /** Hash of all that decides about it: equal keys, equal samples. Null where that is not known. */
+    key: text(),
     gold: integer(),
     picked: integer(),
     choices: jsonb()
@@ -87,7 +91,23 @@ export const samples = table(
     /** What the model wrote; null where it chose. */
     response: text(),
   },
-  (t) => [primaryKey({ columns: [t.evaluationId, t.document] })],
+  (t) => [primaryKey({ columns: [t.evaluationId, t.document] }), index('samples_key').on(t.key)],
+)
+
+/** Parts of an evaluation that are scored: it is finished when all of them are. */
+export const evaluationShards = table(
+  'evaluation_shards',
+  {
+    evaluationId: uuid()
+      .notNull()
+      .references(() => evaluations.id, { onDelete: 'cascade' }),
+    index: integer().notNull(),
+    runId: uuid()
+      .notNull()
+      .references(() => runs.id),
+    finishedAt: timestamp({ withTimezone: true }).notNull().defaultNow(),
+  },
+  (t) => [primaryKey({ columns: [t.evaluationId, t.index] })],
 )
 
 /** A candidate against a baseline on shared samples. */

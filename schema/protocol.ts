@@ -6,6 +6,7 @@
  *   POST /runtime/events                  EventBatch -> Acknowledgement; an empty batch only renews the lease
  *   PUT  /runtime/artifacts?kind=&name=&step=&sha256=   bytes -> ArtifactRef; the answer means: on disk, checksummed
  *   GET  /runtime/artifacts/:id           bytes
+ *   POST /runtime/known                   KnownQuestion -> KnownAnswer: which documents need no computing; their samples are stored
  *
  * Tokens are `<run id>.<secret>`; the api keeps only the secret's hash, one per attempt.
  * 401: no such token. 409: the attempt is no longer the run's current one; the runtime must stop.
@@ -72,6 +73,8 @@ export const Sample = z.object({
   document: z.number().int().nonnegative(),
   /** sha256 over the rendered requests of this document. */
   hash: z.string(),
+  /** As in KnownQuestion; samples without it are of no use to other evaluations. */
+  content: z.string().optional(),
   /** Index of the right choice, or the first of them; null where there is nothing to choose. */
   gold: z.number().int().nullable(),
   picked: z.number().int().nullable(),
@@ -184,6 +187,28 @@ export type EventBody<T extends EventType> = Extract<RunEvent, { type: T }>['bod
 
 export const EventBatch = z.object({ events: z.array(RunEvent).max(1000) })
 export type EventBatch = z.infer<typeof EventBatch>
+
+/**
+ * Asked about an evaluation that has begun, as often as it has documents for. Those that an earlier attempt scored are known, and
+ * those that any evaluation of equal weights was asked in the same way.
+ */
+export const KnownQuestion = z.object({
+  key: z.string().max(200),
+  documents: z
+    .array(
+      z.object({
+        document: z.number().int().min(0).max(0x7fffffff),
+        /** sha256 over all that a document brings to its sample: its requests, the right answers, what people see of it. */
+        content: z.string().regex(/^[0-9a-f]{64}$/, 'expected a lower-case sha256 in hex'),
+      }),
+    )
+    .max(5000),
+})
+export type KnownQuestion = z.infer<typeof KnownQuestion>
+
+/** Documents of the question. */
+export const KnownAnswer = z.object({ known: z.array(z.number().int()) })
+export type KnownAnswer = z.infer<typeof KnownAnswer>
 
 export const Acknowledgement = z.object({
   /** The highest seq that is stored; the runtime may forget everything up to it. */

@@ -41,6 +41,8 @@ export const relations = defineRelations(tables, (r) => ({
     adapter: r.one.adapters({ from: r.runs.id, to: r.adapters.runId, alias: 'made' }),
     evaluated: r.one.adapters({ from: r.runs.adapterId, to: r.adapters.id, alias: 'evaluated' }),
     comparison: r.one.comparisons({ from: r.runs.id, to: r.comparisons.runId }),
+    lead: r.one.runs({ from: r.runs.leadId, to: r.runs.id, alias: 'lead' }),
+    siblings: r.many.runs({ from: r.runs.leadId, to: r.runs.leadId, alias: 'siblings' }),
     evaluations: r.many.evaluations(),
     artifacts: r.many.artifacts(),
     events: r.many.events(),

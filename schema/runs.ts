@@ -40,6 +40,8 @@ export const runs = table(
     /** The adapter that an EVALUATE run scores, or that a TRAIN run starts from. */
     adapterId: uuid().references((): AnyPgColumn => adapters.id),
     retryOf: uuid().references((): AnyPgColumn => runs.id),
+    /** Of a shard: the run that has the evaluations of all, which may be itself. Null for a run that is whole. */
+    leadId: uuid().references((): AnyPgColumn => runs.id),
     idempotencyKey: text().notNull(),
     /** sha256 of the canonical input that came with the key: same key, other input is a conflict. */
     inputHash: text().notNull(),
@@ -65,6 +67,7 @@ export const runs = table(
       .on(t.priority.desc(), t.createdAt)
       .where(sql`status in ('QUEUED', 'STARTING', 'RUNNING')`),
     index('runs_created').on(t.createdAt.desc(), t.id.desc()),
+    index('runs_lead').on(t.leadId),
     check(
       'runs_status',
       sql`status in ('QUEUED', 'STARTING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED')`,

@@ -261,6 +261,9 @@ export const TrainSpec = z.object({
   suites: Suites,
 })
 
+/** Runs that one evaluation can be spread over. */
+export const maxShards = 64
+
 export const EvaluateSpec = z.object({
   kind: z.literal('EVALUATE'),
   model: ModelRef,
@@ -270,6 +273,12 @@ export const EvaluateSpec = z.object({
   engine: Engine,
   evaluate: z.array(TaskRef).min(1),
   suites: Suites,
+  /** The part of the documents that this run scores; null for all. */
+  shard: z
+    .object({ index: z.number().int().nonnegative(), count: count.min(2).max(maxShards) })
+    .refine(({ index, count }) => index < count, { error: 'expected index < count' })
+    .nullable()
+    .default(null),
 })
 
 export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec])

@@ -35,6 +35,10 @@ const EvaluateInput = builder.inputType('EvaluateInput', {
       description:
         'How the base model is held, whatever it was while an adapter was trained. Default: NONE.',
     }),
+    shards: t.int({
+      description:
+        'Over how many runs the documents are spread, 1 to 64; the scores are the same to the bit. Default: 1.',
+    }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
     priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),
     maxAttempts: t.int({
@@ -48,7 +52,7 @@ builder.mutationField('evaluate', (t) =>
   t.withAuth({ member: true }).drizzleField({
     type: RunType,
     description:
-      'Scores a base model or an adapter on benchmark tasks; what was scored before under the same settings is taken over.',
+      'Scores a base model or an adapter on benchmark tasks; documents that the same weights were asked before are not computed again. Of several shards the answer is the lead, the first.',
     args: { input: t.arg({ type: EvaluateInput, required: true, description: 'What to score.' }) },
     errors: {
       types: [InvalidInput, NotFound, Conflict, LimitExceeded],

@@ -1,11 +1,12 @@
 /** Runs: what was asked for, how far it is, what came of it. */
 import { runStatuses, type RunStatus } from '#schema/lifecycle.ts'
 import type { Failure } from '#schema/runs.ts'
-import type { Quantization, TaskRef } from '#schema/spec.ts'
+import type { EvaluateSpec, Quantization, TaskRef } from '#schema/spec.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { cancelRun } from '../runs/cancel.ts'
 import { runSuiteResults, runSummary } from '../runs/suites.ts'
 import { retryRun } from '../runs/retry.ts'
+import { byShard, shardOf } from '../runs/run.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
@@ -58,6 +59,15 @@ const TaskOrder = builder.objectRef<TaskRef>('TaskOrder').implement({
       description: 'What gives its scores their meaning.',
     }),
     rows: t.exposeString('rows', { description: 'The file of its rows.' }),
+  }),
+})
+
+const ShardType = builder.objectRef<NonNullable<EvaluateSpec['shard']>>('Shard').implement({
+  description: 'A part of an evaluation.',
+  authScopes: member,
+  fields: (t) => ({
+    index: t.exposeInt('index', { description: 'Which one, from 0.' }),
+    count: t.exposeInt('count', { description: 'Of how many.' }),
   }),
 })
 
@@ -120,8 +130,24 @@ export const RunType = builder.drizzleNode('runs', {
       nullable: true,
       description: 'Adapter against base model, when a training with tasks has ended.',
     }),
+    shard: t.field({
+      type: ShardType,
+      nullable: true,
+      description: 'The part of the documents that it scores; null for all of them.',
+      resolve: shardOf,
+    }),
+    lead: t.relation('lead', {
+      nullable: true,
+      description: 'The shard that has the scores of all; null for a run that is whole.',
+    }),
+    siblings: t.relation('siblings', {
+      description:
+        'All shards of the evaluation, itself included, in their order, retries behind what they repeat; empty for a run that is whole.',
+      query: { orderBy: ({ spec, createdAt }) => [byShard(spec), createdAt] },
+    }),
     evaluations: t.relation('evaluations', {
-      description: 'Its scores, in the order in which they were begun.',
+      description:
+        'Its scores, in the order in which they were begun; those of all shards are with their lead.',
       query: { orderBy: { createdAt: 'asc', id: 'asc' } },
     }),
     artifacts: t.relation('artifacts', {

@@ -1,4 +1,5 @@
 /** Starting a run: input is validated, everything it names is pinned by content, and the row is the job. */
+import { randomUUID } from 'node:crypto'
 import { and, count, eq } from 'drizzle-orm'
 import {
   scoreDtype,
@@ -78,7 +79,10 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   )
 }
 
-/** Scores a base model, or an adapter on the base model that it was trained on. Idempotency as in `createTraining`. */
+/**
+ * Scores a base model, or an adapter on the base model that it was trained on. Idempotency as in `createTraining`. Of several shards
+ * the answer is the first, the lead, which has the evaluations.
+ */
 export async function createEvaluation(
   ctx: Context,
   actor: Actor,
@@ -105,22 +109,32 @@ export async function createEvaluation(
     engine: parsed.engine,
     evaluate,
     ...suitesOf(parsed),
+    shard: null,
   }
   const names = [
     ...(parsed.suites ?? []).map(({ suite }) => suite),
     ...(parsed.tasks ?? []).map(({ task }) => task),
   ]
-  return ctx.db.transaction(async (tx) =>
-    insertRun(ctx, tx, actor, {
-      ...asked,
-      spec,
-      name: parsed.name ?? `${adapter?.name ?? model.name}: ${names.join(', ')}`,
-      baseModelId: await keepModel(tx, model),
-      adapterId: adapter?.id ?? null,
-      priority: parsed.priority,
-      maxAttempts: parsed.maxAttempts ?? ctx.config.maxAttempts,
-    }),
-  )
+  const name = parsed.name ?? `${adapter?.name ?? model.name}: ${names.join(', ')}`
+  const { shards: count, priority, maxAttempts = ctx.config.maxAttempts } = parsed
+  return ctx.db.transaction(async (tx) => {
+    const baseModelId = await keepModel(tx, model)
+    const wanted = { ...asked, baseModelId, adapterId: adapter?.id ?? null, priority, maxAttempts }
+    if (count === 1) return insertRun(ctx, tx, actor, { ...wanted, name, spec })
+    const shardOf = (index: number) => ({
+      spec: { ...spec, shard: { index, count } },
+      name: `${name} (${index + 1} of ${count})`,
+    })
+    const id = randomUUID()
+    const lead = await insertRun(ctx, tx, actor, { ...wanted, ...shardOf(0), id, leadId: id })
+    for (let index = 1; index < count; index++) {
+      const idempotencyKey = `${asked.idempotencyKey} (${index + 1} of ${count})`
+      const inputHash = sha256(canonical({ shardOf: asked.inputHash, index }))
+      const own = { ...shardOf(index), idempotencyKey, inputHash, leadId: lead.id }
+      await insertRun(ctx, tx, actor, { ...wanted, ...own })
+    }
+    return lead
+  })
 }
 
 /** What makes a request the same request: `inputHash` is the sha256 of its canonical input without the key. */
@@ -158,6 +172,8 @@ export type NewRun = Asked & {
   readonly datasetId?: string | null
   readonly adapterId?: string | null
   readonly retryOf?: string
+  readonly id?: string
+  readonly leadId?: string | null
   readonly priority: number
   readonly maxAttempts: number
 }

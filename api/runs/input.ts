@@ -5,6 +5,7 @@ import {
   Engine,
   EvaluationSettings,
   LoraSpec,
+  maxShards,
   Quantization,
   Recipe,
 } from '#schema/spec.ts'
@@ -129,6 +130,8 @@ const EvaluateSchema = z
     adapterId: z.guid({ error: 'expected an adapter id' }).optional(),
     tasks: Tasks.optional(),
     suites: Suites.optional(),
+    /** Runs that share the documents. */
+    shards: z.number().int().min(1).max(maxShards).default(1),
   })
   .refine(({ tasks, suites }) => (tasks?.length ?? 0) + (suites?.length ?? 0) > 0, {
     error: 'expected at least one task or suite',

@@ -1,12 +1,12 @@
 /** What a runtime is told to do: built from the run when the runtime asks, less what is already there. */
 import { and, asc, desc, eq, inArray, isNotNull } from 'drizzle-orm'
 import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
-import { adapters, artifacts, evaluations, events } from '#schema/tables.ts'
+import { adapters, artifacts, evaluations, evaluationShards, events } from '#schema/tables.ts'
 import type { Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { reusable } from '../evaluation/reuse.ts'
 import { settingsHash } from '../evaluation/settings.ts'
-import type { Run } from './run.ts'
+import { leadOf, shardOf, type Run } from './run.ts'
 
 /** Every score that the run's spec asks for. `key` is `<subject>:<task>`. */
 export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
@@ -40,8 +40,13 @@ export async function namedAdapter(
   return named ?? null
 }
 
-/** Orders that neither this run nor, under the same settings, another one has finished. */
+/**
+ * Orders that neither this run nor, under the same settings, another one has finished. A shard looks at its own evaluations only: the
+ * others must come to the same answer, and what is known costs them nothing anyway.
+ */
 export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
+  const shard = shardOf(run)
+  if (shard !== null) return openOrdersOf(db, run, shard.index)
   const adapter = await adapterOf(db, run)
   const open: EvaluationOrder[] = []
   for (const order of orders(run)) {
@@ -67,6 +72,16 @@ export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
     open.push(order)
   }
   return open
+}
+
+async function openOrdersOf(db: Db, run: Run, index: number): Promise<EvaluationOrder[]> {
+  const done = await db
+    .select({ key: evaluations.key })
+    .from(evaluations)
+    .innerJoin(evaluationShards, eq(evaluationShards.evaluationId, evaluations.id))
+    .where(and(eq(evaluations.runId, leadOf(run)), eq(evaluationShards.index, index)))
+  const keys = new Set(done.map(({ key }) => key))
+  return orders(run).filter(({ key }) => !keys.has(key))
 }
 
 /**
@@ -118,7 +133,8 @@ async function startFiles(db: Db, run: Run): Promise<ArtifactRef[]> {
   return parent === null ? [] : adapterFiles(db, parent.runId)
 }
 
-async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
+/** Of the run that made the adapter, by name. */
+export async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
   const [said] = await db
     .select({ body: events.body })
     .from(events)

@@ -1,13 +1,11 @@
 /** The rows that each runtime event makes beside its own: curves, evaluations, samples, the adapter, the comparison. */
 import { and, count, desc, eq, gt, inArray, sql } from 'drizzle-orm'
 import type { EventBody, RunEvent } from '#schema/protocol.ts'
-import { adapters, artifacts, evaluations, metrics, samples, scores } from '#schema/tables.ts'
+import { adapters, artifacts, metrics } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { compareRun } from '../evaluation/compare.ts'
-import { finishEvaluation } from '../evaluation/finish.ts'
-import { settingsHash } from '../evaluation/settings.ts'
-import { InvalidInput } from '../problem.ts'
-import { adapterOf, openOrders, orders } from './job.ts'
+import { adapterOf, openOrders } from './job.ts'
+import { beginEvaluation, endEvaluation, recordSamples, wrong } from './scored.ts'
 import type { Run } from './run.ts'
 
 /** One post on its way: what it leaves to do. */
@@ -28,18 +26,9 @@ const recorders: Recorders = {
   metrics: recordMetrics,
   checkpoint: recordCheckpoint,
   adapter: recordAdapter,
-  evaluation: recordEvaluation,
-  samples: recordSamples,
-  evaluated: async ({ tx }, run, { key, documents }) => {
-    const evaluation = await openEvaluation(tx, run, key)
-    if (evaluation.documents !== documents) {
-      throw wrong(
-        key,
-        `expected the ${evaluation.documents} documents that were announced, got ${documents}`,
-      )
-    }
-    await finishEvaluation(tx, evaluation.id)
-  },
+  evaluation: ({ tx }, run, body) => beginEvaluation(tx, run, body),
+  samples: ({ tx }, run, body) => recordSamples(tx, run, body),
+  evaluated: ({ tx }, run, body) => endEvaluation(tx, run, body),
   finished: async (step, run) => {
     const { tx } = step
     if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) === null)
@@ -64,9 +53,6 @@ export async function record<T extends RunEvent['type']>(
     | undefined
   await recorder?.(step, run, event.body)
 }
-
-const wrong = (what: string, message: string) =>
-  new InvalidInput([{ path: ['events'], message: `${what}: ${message}` }])
 
 /** An attempt says every step after its checkpoint again; once the adapter is there, no training step is repeated. */
 async function forgetRepeated(tx: Db, run: Run, resumedFromStep: number | null): Promise<void> {
@@ -162,75 +148,4 @@ async function expectArtifacts(
   const [found] = await tx.select({ n: count() }).from(artifacts).where(mine)
   if (found!.n !== new Set(ids).size)
     throw wrong(ids.join(', '), `expected stored ${kind} artifacts of run ${run.id}`)
-}
-
-/** An attempt that starts an evaluation again says all its samples again. */
-async function recordEvaluation(
-  { tx }: Step,
-  run: Run,
-  body: EventBody<'evaluation'>,
-): Promise<void> {
-  const order = orders(run).find(({ key }) => key === body.key)
-  if (order === undefined)
-    throw wrong(
-      body.key,
-      `expected one of ${orders(run)
-        .map(({ key }) => key)
-        .join(', ')}`,
-    )
-  const adapter = order.subject === 'ADAPTER' ? await adapterOf(tx, run) : null
-  if (order.subject === 'ADAPTER' && adapter === null)
-    throw wrong(body.key, 'there is no adapter yet')
-  const said = { promptHash: body.promptHash, documents: body.documents, finishedAt: null }
-  const [evaluation] = await tx
-    .insert(evaluations)
-    .values({
-      ...said,
-      runId: run.id,
-      key: body.key,
-      baseModelId: run.baseModelId,
-      adapterId: adapter?.id ?? null,
-      task: order.settings.task,
-      settings: order.settings,
-      settingsHash: settingsHash(order.settings),
-    })
-    .onConflictDoUpdate({ target: [evaluations.runId, evaluations.key], set: said })
-    .returning({ id: evaluations.id })
-  await tx.delete(samples).where(eq(samples.evaluationId, evaluation!.id))
-  await tx.delete(scores).where(eq(scores.evaluationId, evaluation!.id))
-}
-
-async function recordSamples({ tx }: Step, run: Run, body: EventBody<'samples'>): Promise<void> {
-  const evaluation = await openEvaluation(tx, run, body.key)
-  // The last one counts where a document is named twice: one statement may not touch a row twice.
-  const rows = new Map(
-    body.samples.map((sample) => [sample.document, { evaluationId: evaluation.id, ...sample }]),
-  )
-  if (rows.size === 0) return
-  const names = [
-    'hash',
-    'gold',
-    'picked',
-    'choices',
-    'scores',
-    'weights',
-    'question',
-    'answers',
-    'response',
-  ] as const
-  const set = Object.fromEntries(names.map((name) => [name, sql.raw(`excluded.${name}`)]))
-  await tx
-    .insert(samples)
-    .values([...rows.values()])
-    .onConflictDoUpdate({ target: [samples.evaluationId, samples.document], set })
-}
-
-async function openEvaluation(tx: Db, run: Run, key: string) {
-  const [evaluation] = await tx
-    .select()
-    .from(evaluations)
-    .where(and(eq(evaluations.runId, run.id), eq(evaluations.key, key)))
-  if (evaluation === undefined) throw wrong(key, 'no evaluation of this key has begun')
-  if (evaluation.finishedAt !== null) throw wrong(key, 'this evaluation is finished')
-  return evaluation
 }

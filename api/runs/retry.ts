@@ -1,4 +1,4 @@
-/** Trying again: a new run of the same spec. */
+/** Trying again: a new run of the same spec; of a shard, a new run of the same shard. */
 import { eq } from 'drizzle-orm'
 import { runs } from '#schema/tables.ts'
 import { canonical, sha256 } from '../canonical.ts'
@@ -44,6 +44,7 @@ export async function retryRun(
       priority,
       maxAttempts,
       retryOf: id,
+      leadId: old.leadId,
     }),
   )
 }

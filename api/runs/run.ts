@@ -1,5 +1,7 @@
 /** The run row, and how to hold it: whoever changes a run holds its lock first. */
-import { eq } from 'drizzle-orm'
+import { eq, sql, type SQL } from 'drizzle-orm'
+import type { AnyPgColumn } from 'drizzle-orm/pg-core'
+import type { EvaluateSpec } from '#schema/spec.ts'
 import { runs } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { NotFound } from '../problem.ts'
@@ -13,6 +15,17 @@ export async function lockRun(tx: Db, id: string): Promise<Run> {
   if (run === undefined) throw new NotFound(`no run ${id}`)
   return run
 }
+
+/** The run that has its evaluations: itself, or of shards the first that was made. */
+export const leadOf = ({ id, leadId }: Pick<Run, 'id' | 'leadId'>): string => leadId ?? id
+
+/** Which part of its evaluations a run scores; null for all of them. */
+export const shardOf = ({ spec }: Pick<Run, 'spec'>): EvaluateSpec['shard'] =>
+  // Runs that are older than this have no such word in their spec.
+  spec.kind === 'EVALUATE' ? ((spec.shard as EvaluateSpec['shard'] | undefined) ?? null) : null
+
+/** The index of the shard as something to order by. */
+export const byShard = (spec: AnyPgColumn): SQL => sql`(${spec}->'shard'->>'index')::int`
 
 /** Does an attempt have the run: may a runtime write to it? */
 export const isActive = (run: Run): boolean => run.status === 'STARTING' || run.status === 'RUNNING'

@@ -8,6 +8,7 @@ import type { Text } from '../text/text.ts'
 import { chooseExamples, contextOf, delimiterOf, exampleOf, type Example } from './prompt.ts'
 import { pythonRandom } from './pythonRandom.ts'
 import {
+  contentHash,
   promptHash,
   requestsHash,
   tokenizePairs,
@@ -23,6 +24,8 @@ export type PreparedDocument = {
   /** 0-based row in the task's file. */
   readonly index: number
   readonly hash: string
+  /** sha256 of the document and its requests: all that is its own in what becomes of a model's answer. */
+  readonly content: string
   readonly document: ChoiceDocument | GenerationDocument | RollingDocument
   readonly requests: Requests
   /** What is scored; its choices, laid end to end, are the document's. Empty where a response is written. */
@@ -68,7 +71,9 @@ export async function prepareTask(
   )) {
     signal.throwIfAborted()
     const hash = requestsHash([requests])
-    documents.push({ index, hash, document, requests, ...tokenize(requests, settings, asker) })
+    const content = contentHash(document, requests)
+    const asked = tokenize(requests, settings, asker)
+    documents.push({ index, hash, content, document, requests, ...asked })
   }
   return { settings, task, promptHash: promptHash(documents.map((d) => d.hash)), documents }
 }

@@ -48,6 +48,10 @@ export const requestsHash = (documents: readonly Requests[]): string =>
 export const promptHash = (documentHashes: readonly string[]): string =>
   sha256(documentHashes.join('\n'))
 
+/** `requestsHash` says what a model is asked; this one also says how it is judged. */
+export const contentHash = (document: object, requests: Requests): string =>
+  sha256(JSON.stringify([document, requests]))
+
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 /**

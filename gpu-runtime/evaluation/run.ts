@@ -18,11 +18,11 @@ export type Scored = { readonly samples: readonly Sample[][]; readonly tokens: n
 /** A part of an evaluation: of every `count` batches the one at `index`. */
 export type Shard = { readonly index: number; readonly count: number }
 
-const whole: Shard = { index: 0, count: 1 }
+export const whole: Shard = { index: 0, count: 1 }
 
 /**
  * Score in batches; samples come as soon as all of a document's requests are answered. An aborted
- * signal ends it after a batch.
+ * signal ends it after a batch. `wanted` are the places in `documents` to score; null for the shard's.
  */
 export async function* evaluate(
   prepared: Prepared,
@@ -30,10 +30,12 @@ export async function* evaluate(
   tokenBudget: number,
   signal: AbortSignal,
   shard: Shard = whole,
+  wanted: ReadonlySet<number> | null = null,
 ): AsyncGenerator<Scored> {
   const { documents } = prepared
   const open = new Map<number, ChoiceScore[][][]>()
-  for (const batch of batchesOf(prepared, tokenBudget, shard)) {
+  const batches = batchesOf(prepared, tokenBudget, shard)
+  for (const batch of wanted === null ? batches : left(batches, wanted, tokenBudget)) {
     if (signal.aborted) return
     const answers = await scorer.score(
       batch.map(({ prefix, items }) => ({ prefix, items: items.map(({ request }) => request) })),
@@ -82,24 +84,58 @@ export function batchesOf(
     .flat()
 }
 
-/** Batches in groups such that no document is in two of them. */
+/** Batches in groups such that no document is in two of them; by their first batches. */
 function bound(batches: readonly Batch[]): Batch[][] {
-  const groupOf = new Map<number, number>()
-  const groups: Batch[][] = []
-  for (const batch of batches) {
-    const documents = batch.flatMap(({ items }) => items.map(({ document }) => document))
-    const known = [...new Set(documents.flatMap((d) => groupOf.get(d) ?? []))].sort((a, b) => a - b)
-    const into = known[0] ?? groups.length
-    groups[into] ??= []
-    for (const other of known.slice(1)) {
-      groups[into].push(...groups[other]!)
-      groups[other] = []
-    }
-    groups[into].push(batch)
-    for (const [d, group] of groupOf) if (known.includes(group)) groupOf.set(d, into)
-    for (const d of documents) groupOf.set(d, into)
+  // Disjoint sets, each a tree of batches under its first one.
+  const parent = batches.map((_, i) => i)
+  const first = (batch: number): number => {
+    let root = batch
+    while (parent[root] !== root) root = parent[root]!
+    for (let at = batch; at !== root;) [at, parent[at]] = [parent[at]!, root]
+    return root
   }
-  return groups.filter((group) => group.length > 0)
+  const batchOf = new Map<number, number>()
+  batches.forEach((batch, i) => {
+    for (const document of documentsIn(batch)) {
+      const [a, b] = [first(i), first(batchOf.get(document) ?? i)]
+      parent[Math.max(a, b)] = Math.min(a, b)
+      batchOf.set(document, i)
+    }
+  })
+  return [...Map.groupBy(batches.keys(), first).values()].map((group) =>
+    group.map((i) => batches[i]!),
+  )
+}
+
+const documentsIn = (batch: Batch): number[] =>
+  batch.flatMap(({ items }) => items.map(({ document }) => document))
+
+/** The places in `documents` that a shard scores, in order. */
+export function documentsOf(prepared: Prepared, tokenBudget: number, shard: Shard): number[] {
+  if (shard.count === 1) return [...prepared.documents.keys()]
+  const { documents } = prepared
+  const mine = new Set(batchesOf(prepared, tokenBudget, shard).flatMap(documentsIn))
+  // What asks for no scores is in no batch.
+  return [...documents.keys()].filter((d) =>
+    documents[d]!.scored.length > 0 ? mine.has(d) : d % shard.count === shard.index,
+  )
+}
+
+/**
+ * What is left of batches when only some documents are wanted. A batch that is wanted as a whole stays
+ * as it is, and its scores, to the bit; the rest of the others is laid out anew.
+ */
+function left(
+  batches: readonly Batch[],
+  wanted: ReadonlySet<number>,
+  tokenBudget: number,
+): readonly Batch[] {
+  const isWhole = (batch: Batch) => documentsIn(batch).every((d) => wanted.has(d))
+  const rest = batches
+    .filter((batch) => !isWhole(batch))
+    .flatMap((batch) => batch.flatMap(({ items }) => items))
+    .filter(({ document }) => wanted.has(document))
+  return [...batches.filter(isWhole), ...planBatches(rest, tokenBudget)]
 }
 
 /** A model that computes NaN must not get a score that looks like one. */
@@ -116,12 +152,13 @@ function sample(
   prepareds: PreparedDocument,
   scores: readonly ChoiceScore[],
 ): Sample {
-  const { index, hash, document } = prepareds
+  const { index, hash, content, document } = prepareds
   expectFinite(nameOf(prepared, prepareds), scores)
   const { scores: values, weights, picked = null } = judge(prepared, document, scores)
   return {
     document: index,
     hash,
+    content,
     ...facesOf(document),
     picked,
     choices: scores.map((s): Choice => ({

@@ -102,7 +102,7 @@ test('base and adapter are scored on the same samples, and the stored comparison
 
 test('the leaderboard lists both, the adapter with its difference to the base', async () => {
   const document =
-    '{ leaderboard(task: who_is_bigger) { settings { limit } rows { name score n adapter { id } toBase { difference low high pValue n } } } }'
+    '{ leaderboard(task: "who_is_bigger") { settings { limit } rows { name score n adapter { id } toBase { difference low high pValue n } } } }'
   const { leaderboard } = await there.client.query<any>(document)
   const board = leaderboard.find(({ settings }: any) => settings.limit === 60)
   const base = board.rows.find(({ adapter }: any) => adapter === null)

@@ -279,7 +279,7 @@ async function startOver(attempt: Attempt): Promise<Attempt> {
   return startAttempt(ctx)
 }
 
-test('an evaluation that an attempt starts again replaces its samples; what is finished is not ordered again', async () => {
+test('an evaluation that an attempt starts again keeps its samples while the prompts are the same; what is finished is not ordered again', async () => {
   const attempt = await begin({ evaluate: { tasks: [{ task: 'who_is_bigger', limit: 2 }] } })
   const key = 'BASE:who_is_bigger'
   await attempt.say(
@@ -297,15 +297,15 @@ test('an evaluation that an attempt starts again replaces its samples; what is f
     (await job()).evaluations.map(({ key }) => key),
     [key, 'ADAPTER:who_is_bigger'],
   )
+  const kept = async () => {
+    const mine = eq(evaluations.runId, attempt.runId)
+    const [evaluation] = await db.select().from(evaluations).where(mine)
+    return db.$count(samples, eq(samples.evaluationId, evaluation!.id))
+  }
   await second.say(started(), ['evaluation', { key, promptHash: 'p', documents: 2 }])
-  const [evaluation] = await db
-    .select()
-    .from(evaluations)
-    .where(eq(evaluations.runId, attempt.runId))
-  assert.equal(
-    (await db.select().from(samples).where(eq(samples.evaluationId, evaluation!.id))).length,
-    0,
-  )
+  assert.equal(await kept(), 1)
+  await second.say(['evaluation', { key, promptHash: 'other', documents: 2 }])
+  assert.equal(await kept(), 0)
   await second.say(
     ['samples', { key, samples: [sample(0, false), sample(1, false)] }],
     ['evaluated', { key, documents: 2 }],
