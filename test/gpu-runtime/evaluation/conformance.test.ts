@@ -1,8 +1,12 @@
 /** Requests and metrics are those that lm-evaluation-harness 0.3.0 recorded: see harness.ts. */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
+import { tasks } from '#schema/tasks.ts'
+import { goldenFile } from '../golden.ts'
 import { shared, withoutShared } from '../shared.ts'
+import { examplesOf, golden, rowsOf } from './evaluationGolden.ts'
 import {
   assertResults,
   countOf,
@@ -16,7 +20,7 @@ import {
 } from './harness.ts'
 
 /** The harness's name of a task, and ours. */
-const tasks: Readonly<Record<string, { task: string }>> = {
+const names: Readonly<Record<string, { task: string }>> = {
   arc_easy: { task: 'arc_easy' },
   boolq: { task: 'boolq' },
   openbookqa: { task: 'openbookqa' },
@@ -38,7 +42,7 @@ const tasks: Readonly<Record<string, { task: string }>> = {
   'hendrycksTest-computer_security': { task: 'mmlu_computer_security' },
 }
 
-for (const [name, { task }] of Object.entries(tasks))
+for (const [name, { task }] of Object.entries(names))
   test(`${name}: requests and metrics of version 0.3.0`, { skip: withoutShared }, async () => {
     const expected = recorded()[name]!
     const settings = settingsOf({ task, dialect: 'NOUS' })
@@ -69,3 +73,54 @@ test('wikitext: requests and metrics of version 0.3.0', { skip: withoutShared },
     1e-14,
   )
 })
+
+const legacy = JSON.parse(readFileSync(goldenFile('legacy.json'), 'utf8')) as {
+  tasks: Record<
+    string,
+    {
+      examples: number
+      requests: Record<'zero' | 'few', string>
+      results: Record<string, number>
+    }
+  >
+}
+
+for (const [name, { examples: fewShot, requests, results }] of Object.entries(legacy.tasks))
+  test(
+    `${name}: what the classes of version 0.3.0 ask, with examples too`,
+    { skip: withoutShared },
+    async () => {
+      // test/golden/legacy.py, on the rows of test/golden/evaluation.py
+      const asked = golden.tasks[name]!
+      const rows = await rowsOf(name, asked)
+      const few = settingsOf({ task: name, dialect: 'NOUS', fewShot, limit: 20 })
+      assert.equal(
+        hashOf(await rendered(few, rows, await examplesOf(name, asked, rows))),
+        requests.few,
+      )
+      const documents = await rendered(settingsOf({ task: name, dialect: 'NOUS' }), rows)
+      assert.equal(hashOf(documents), requests.zero)
+      const { ppl, ...others } = results
+      assertResults(
+        resultsOf(judgedOf(findTask(name, 'NOUS'), documents, pseudoLogLikelihoods())),
+        ppl === undefined ? others : { ...others, perplexity: ppl },
+      )
+    },
+  )
+
+for (const name of [...tasks.keys()].filter((key) => key.startsWith('agieval_')))
+  test(
+    `${name}: the fork asks what today’s harness asks, in its own order`,
+    { skip: withoutShared },
+    async () => {
+      // Its classes are in no package; rows, prompts and scores are the same (current.test.ts).
+      const rows = await rowsOf(name, golden.tasks[name]!)
+      const today = await rendered(settingsOf({ task: name }), rows)
+      const forked = await rendered(settingsOf({ task: name, dialect: 'NOUS' }), rows)
+      assert.notDeepEqual(forked, today)
+      assert.deepEqual(
+        forked.toSorted((a, b) => a.index - b.index),
+        today,
+      )
+    },
+  )
