@@ -15,14 +15,8 @@ export type ScoredSubject = { readonly baseModelId: string; readonly adapterId: 
 /** How a suite's tasks were asked, beside what the suite itself says. */
 export type Asked = Pick<
   EvaluationSettings,
-  | 'limit'
-  | 'fewShot'
-  | 'fewShotSeed'
-  | 'chatTemplate'
-  | 'fewShotAsMultiturn'
-  | 'systemInstruction'
-  | 'dtype'
->
+  'limit' | 'fewShot' | 'fewShotSeed' | 'chatTemplate' | 'fewShotAsMultiturn' | 'systemInstruction'
+> & { readonly dtype: string }
 
 /** The newest finished evaluation of each settings hash. */
 export const scoresUnder = (

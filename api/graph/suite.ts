@@ -179,6 +179,9 @@ builder.queryFields((t) => ({
         description: "Asked in the model's chat template. Default: false.",
       }),
       systemInstruction: t.arg.string({ description: 'With this before everything.' }),
+      dtype: t.arg.string({
+        description: "Computed in this, as in an evaluation's settings. Default: FLOAT32.",
+      }),
     },
     resolve: async (_root, { suite: name, subject: given, ...asked }, { db }) => {
       const suite = suites.get(name)
@@ -196,7 +199,7 @@ builder.queryFields((t) => ({
         chatTemplate,
         fewShotAsMultiturn: chatTemplate && fewShot > 0,
         systemInstruction: asked.systemInstruction ?? null,
-        dtype: 'FLOAT32',
+        dtype: asked.dtype ?? 'FLOAT32',
       })
       return { ...found, ...suiteResult(name, scores) }
     },

@@ -11,12 +11,14 @@ Rows come from $ODDSMITH_SHARED (default ../shared beside the repository); of th
     bigBench   by task, as the fork's rules say (https://github.com/dmahan93/lm-evaluation-harness, branch add-agieval), written
                again in Python with NumPy: rows that are equal once, documents by Random(42), answers by RandomState(42);
                multiple_choice_grade for -random.random() of random.seed(42), and for the same cut to one decimal, where many are equal
-    logLikelihoods  of stories260K, the first three documents of one task of each, MMLU's with two examples; without BOS for BIG-bench
+    logLikelihoods  of stories260K, the first documents of each, MMLU's with one example; without BOS for BIG-bench
 """
 
+import csv
 import hashlib
 import json
 import random
+from importlib.metadata import version
 
 import evaluation as harness  # first: sets the environment that transformers reads
 import numpy as np
@@ -25,10 +27,8 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-import csv
-from importlib.metadata import version
-
 SUBJECTS = [path.stem.removesuffix('_test') for path in sorted((harness.DATA / 'mmlu/test').glob('*.csv'))]
+SCORED = 2
 BIG_BENCH = [path.stem for path in sorted((harness.DATA / 'bigbench-nous').glob('*.json'))]
 
 
@@ -93,7 +93,7 @@ def main():
     }
     manager = TaskManager()
     made = {'by': 'test/golden/suites.py', **{p: version(p) for p in ('lm_eval', 'numpy', 'torch', 'transformers')}}
-    golden = {'made': made, 'mmlu': {}, 'bigBench': {}}
+    golden = {'made': made, 'mmlu': {}, 'bigBench': {}, 'logLikelihoods': {}}
     for subject in SUBJECTS:
         task = mmlu(manager, subject)
         golden['mmlu'][subject] = [harness.digest(harness.ask(task, num_fewshot=n)) for n in (0, 5)]
@@ -108,16 +108,17 @@ def main():
             'gradeWithEquals': grade(documents, 1),
         }
         print(name, golden['bigBench'][name], flush=True)
-    task = mmlu(manager, 'anatomy')
-    instances = harness.ask(task, num_fewshot=2, limit=harness.SCORED)
-    asked = [
-        [Instance('loglikelihood', {}, (context, answer), 0) for answer in answers]
-        for context, answers, _ in big_bench('date_understanding')[: harness.SCORED]
-    ]
-    golden['logLikelihoods'] = {
-        'mmlu_anatomy': harness.log_likelihoods(lm[True], task, instances, range(harness.SCORED)),
-        'bigbench_date_understanding': [[ll for ll, _ in lm[False].loglikelihood(of_one)] for of_one in asked],
-    }
+    for subject in SUBJECTS:
+        instances = harness.ask(mmlu(manager, subject), num_fewshot=1, limit=SCORED)
+        scored = golden['logLikelihoods'].setdefault(f'mmlu_{subject}', {'dialect': 'LM_EVAL', 'fewShot': 1})
+        scored['values'] = [[ll for ll, _ in lm[True].loglikelihood(of_one)] for of_one in harness.by_document(instances).values()]
+    for name in BIG_BENCH:
+        asked = [
+            [Instance('loglikelihood', {}, (context, answer), 0) for answer in answers]
+            for context, answers, _ in big_bench(name)[:SCORED]
+        ]
+        scored = golden['logLikelihoods'].setdefault(f'bigbench_{name}', {'dialect': 'NOUS', 'fewShot': 0})
+        scored['values'] = [[ll for ll, _ in lm[False].loglikelihood(of_one)] for of_one in asked]
     (harness.HERE / 'suites.json').write_text(json.dumps(golden, indent=1) + '\n', encoding='utf-8')
 
 

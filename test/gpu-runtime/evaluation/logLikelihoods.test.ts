@@ -1,7 +1,7 @@
 /**
  * From rows to log-likelihoods of stories260K: those that lm-evaluation-harness computes with PyTorch
  * from the same rows, contexts that are longer than the model's 512 positions among them
- * (test/golden/evaluation.py).
+ * (test/golden/evaluation.py and suites.py).
  */
 import assert from 'node:assert/strict'
 import test, { after } from 'node:test'
@@ -16,6 +16,7 @@ import type { TaskDialect } from '#schema/tasks.ts'
 import { absent, modelOf } from '../golden.ts'
 import { shared } from '../shared.ts'
 import { golden, rowsOf } from './evaluationGolden.ts'
+import { suites } from './suitesGolden.ts'
 import { settingsOf } from './harness.ts'
 
 const skip = absent('stories260K')
@@ -26,13 +27,19 @@ const directory = modelOf('stories260K')
 const sum = (xs: readonly number[]) => xs.reduce((total, x) => total + x, 0)
 
 /** Of the first documents, in the dialect's order: the log-likelihood of each choice. */
-async function logLikelihoods(task: string, dialect: TaskDialect, rows: string, limit: number) {
+async function logLikelihoods(
+  task: string,
+  dialect: TaskDialect,
+  rows: string,
+  limit: number,
+  { examples = null, fewShot = 0 }: { examples?: string | null; fewShot?: number } = {},
+) {
   const checkpoint = await openCheckpoint(directory)
   const asker = { text: await openText(directory), maxPositions: checkpoint.config.maxPositions }
   const signal = new AbortController().signal
   const bos = dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER'
-  const settings = settingsOf({ task, dialect, bos, limit })
-  const prepared = await prepareTask(settings, { rows, examples: null }, asker, signal)
+  const settings = settingsOf({ task, dialect, bos, limit, fewShot })
+  const prepared = await prepareTask(settings, { rows, examples }, asker, signal)
   const scorer = await openScorer(engine, checkpoint, [null])
   const found = new Map<number, number[]>()
   for await (const { samples } of evaluate(prepared, scorer, 1024, signal))
@@ -80,3 +87,14 @@ test(
     assertNear(await logLikelihoods('truthfulqa_mc', 'NOUS', rows, expected.length), expected)
   },
 )
+
+for (const [task, { dialect, fewShot, values }] of Object.entries(suites.logLikelihoods))
+  test(`${task}: log-likelihoods of stories260K are PyTorch’s`, { skip }, async () => {
+    const name = task.replace(/^[a-z]+_/, '')
+    const { rows, examples } = task.startsWith('mmlu_')
+      ? { rows: `mmlu/test/${name}_test.csv`, examples: shared(`data/mmlu/dev/${name}_dev.csv`) }
+      : { rows: `bigbench-nous/${name}.json`, examples: null }
+    const asked = { examples, fewShot }
+    const found = await logLikelihoods(task, dialect, shared(`data/${rows}`), values.length, asked)
+    assertNear(found, values)
+  })

@@ -16,16 +16,7 @@ import {
   resultsOf,
   settingsOf,
 } from './harness.ts'
-
-type Golden = {
-  readonly mmlu: Readonly<Record<string, readonly [zeroShot: string, fiveShot: string]>>
-  readonly bigBench: Readonly<
-    Record<string, { documents: number; requests: string; grade: number; gradeWithEquals: number }>
-  >
-}
-const golden = JSON.parse(
-  readFileSync(new URL('../../golden/suites.json', import.meta.url), 'utf8'),
-) as Golden
+import { suites } from './suitesGolden.ts'
 
 test('permutations are those of numpy.random.RandomState', () => {
   // np.random.RandomState(42).permutation(10)
@@ -43,7 +34,7 @@ test('permutations of 1 to 30 are those that were recorded', { skip: withoutShar
     assert.deepEqual(numpyPermutation(42, Number(n)), order, n)
 })
 
-for (const [name, expected] of Object.entries(golden.bigBench))
+for (const [name, expected] of Object.entries(suites.bigBench))
   test(`bigbench_${name}: documents, requests and grades`, { skip: withoutShared }, async () => {
     const task = findTask(`bigbench_${name}`, 'NOUS')
     const documents = await rendered(
@@ -61,7 +52,7 @@ for (const [name, expected] of Object.entries(golden.bigBench))
     assert.ok(Math.abs(graded(equals) - expected.gradeWithEquals) < 1e-12)
   })
 
-for (const [subject, hashes] of Object.entries(golden.mmlu))
+for (const [subject, hashes] of Object.entries(suites.mmlu))
   test(
     `mmlu_${subject}: requests without examples and with five`,
     { skip: withoutShared },
