@@ -209,7 +209,10 @@ export const EvaluationSettings = z.object({
   rowsSha256: sha256,
   /** Solved examples before each question. */
   fewShot: z.number().int().min(0).max(100).default(0),
-  /** Where examples are drawn by chance: the seed of Python's random.Random, as the harness has it. */
+  /**
+   * Where examples are drawn by chance: the seed of Python's random.Random, as the harness has it. Of no effect in dialect NOUS,
+   * which draws on from where its shuffle of the documents ended.
+   */
   fewShotSeed: z.number().int().min(0).max(0xffffffff).default(1234),
   /** Of the file that examples come from; null without examples. */
   examplesSha256: sha256.nullable().default(null),

@@ -216,7 +216,8 @@ export const EvaluateSuiteInput = builder.inputType('EvaluateSuiteInput', {
         "Solved examples before each question, at most 100. Default: each task's own number.",
     }),
     fewShotSeed: t.float({
-      description: 'Where examples are drawn by chance: the seed. Default: 1234.',
+      description:
+        'Where examples are drawn by chance: the seed; dialect NOUS has its own. Default: 1234.',
     }),
     chatTemplate: t.boolean({
       description: "Ask in the model's chat template. Default: false.",

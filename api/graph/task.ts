@@ -135,7 +135,8 @@ export const EvaluateTaskInput = builder.inputType('EvaluateTaskInput', {
         "Solved examples before each question, at most 100. Default: the task's own number.",
     }),
     fewShotSeed: t.float({
-      description: 'Where examples are drawn by chance: the seed. Default: 1234.',
+      description:
+        'Where examples are drawn by chance: the seed; dialect NOUS has its own. Default: 1234.',
     }),
     chatTemplate: t.boolean({
       description: "Ask in the model's chat template. Default: false.",

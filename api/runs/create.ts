@@ -250,7 +250,7 @@ async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promi
     limit: wanted.limit ?? null,
     rowsSha256: rows.sha256,
     fewShot,
-    fewShotSeed: (fewShot > 0 ? wanted.fewShotSeed : undefined) ?? defaultSeed,
+    fewShotSeed: (fewShot > 0 && dialect !== 'NOUS' ? wanted.fewShotSeed : null) ?? defaultSeed,
     examplesSha256: examples?.sha256 ?? null,
     chatTemplate,
     fewShotAsMultiturn: chatTemplate && fewShot > 0 && wanted.fewShotAsMultiturn !== false,
