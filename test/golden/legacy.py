@@ -8,9 +8,11 @@ Makes legacy.json: what lm-evaluation-harness 0.3.0 asks, of which the Nous suit
 Rows are those of evaluation.json, read from $ODDSMITH_SHARED (default ../shared beside the repository).
 
     requests   "zero": sha256 of json.dumps of all [context, continuation] or [text], "few": of the first 20 documents, with examples
+    mmlu_anatomy   "few" of a subject of MMLU, with examples from dev
     results    with log-likelihoods -random.random() of random.seed(42), none of them greedy; standard errors of means
 """
 
+import csv
 import hashlib
 import importlib
 import json
@@ -83,6 +85,23 @@ def load(name, module, cls, split):
     return task
 
 
+def mmlu(subject):
+    """Examples are of the validation split, whatever the class says of dev; the rows of dev stand in for it."""
+    made = importlib.import_module('lm_eval.tasks.hendrycks_test').create_task(subject)
+    task = made.__new__(made)
+    task.dataset = {ours: table(DATA / f'mmlu/{split}/{subject}_{split}.csv') for ours, split in (('validation', 'dev'), ('test', 'test'))}
+    task._training_docs = task._fewshot_docs = None
+    return task
+
+
+def table(path):
+    with open(path, encoding='utf-8', newline='') as file:
+        return [
+            {'question': r['question'], 'choices': [r[f'choice{i}'] for i in range(4)], 'answer': int(r['answer'])}
+            for r in csv.DictReader(file)
+        ]
+
+
 def ask(task, num_fewshot=0, limit=None):
     """The loop of lm_eval/evaluator.py: [document, requests] of each."""
     documents = list(task.test_docs() if task.has_test_docs() else task.validation_docs())
@@ -120,7 +139,7 @@ def results(task, asked):
 
 def main():
     made = {'by': 'test/golden/legacy.py', 'lm_eval': '0.3.0'}
-    golden = {'made': made, 'tasks': {}}
+    golden = {'made': made, 'tasks': {}, 'mmlu_anatomy': {'examples': 2, 'few': digest(ask(mmlu('anatomy'), 2, FIRST))}}
     for name, (module, cls, split, shots) in TASKS.items():
         task = load(name, module, cls, split)
         asked = ask(task)

@@ -5,6 +5,9 @@
  *     LM_EVAL  The following are multiple choice questions (with answers) about anatomy.⏎⏎
  *              Which …?⏎A. the lung⏎B. …⏎C. …⏎D. …⏎Answer:| B
  *     NOUS     Question: Which …?⏎Choices:⏎A. the lung⏎B. …⏎C. …⏎D. …⏎Answer:| the heart
+ *
+ * Examples are the first of dev. 0.3.0 draws them from the validation split, one more than it shows:
+ * whoever wants its own has to name that split's file, and of dev, which has five, it shows four.
  */
 import { strip } from '../python.ts'
 import { columns } from './columns.ts'
@@ -27,6 +30,7 @@ export function mmlu(subject: string): Dialects {
   }
   const NOUS: ChoiceTask = {
     kind: 'multiple_choice',
+    leavesOutItself: true,
     document(value, row) {
       const { question, listed, choices, gold } = read(value, row, name)
       return {

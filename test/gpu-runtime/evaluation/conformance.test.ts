@@ -75,6 +75,7 @@ test('wikitext: requests and metrics of version 0.3.0', { skip: withoutShared },
 })
 
 const legacy = JSON.parse(readFileSync(goldenFile('legacy.json'), 'utf8')) as {
+  mmlu_anatomy: { examples: number; few: string }
   tasks: Record<
     string,
     {
@@ -107,6 +108,20 @@ for (const [name, { examples: fewShot, requests, results }] of Object.entries(le
       )
     },
   )
+
+test(
+  'mmlu_anatomy: examples as version 0.3.0 draws them, of dev’s rows instead of validation’s',
+  { skip: withoutShared },
+  async () => {
+    const { examples: fewShot, few } = legacy.mmlu_anatomy
+    const documents = await rendered(
+      settingsOf({ task: 'mmlu_anatomy', dialect: 'NOUS', fewShot, limit: 20 }),
+      shared('data/mmlu/test/anatomy_test.csv'),
+      shared('data/mmlu/dev/anatomy_dev.csv'),
+    )
+    assert.equal(hashOf(documents), few)
+  },
+)
 
 for (const name of [...tasks.keys()].filter((key) => key.startsWith('agieval_')))
   test(
