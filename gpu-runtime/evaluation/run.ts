@@ -190,17 +190,26 @@ function judge(
   }
 }
 
-/** What people see of a document. */
+/** What people see of a document; of choices that differ in what comes before them, that too. */
 export function facesOf(
   document: PreparedDocument['document'],
 ): Pick<Sample, 'gold' | 'question' | 'answers'> {
-  const question = (
-    typeof document.text === 'string' ? document.text : document.text.join('\n')
-  ).slice(-2000)
-  if ('choices' in document) {
-    const answers = document.choices.map((c) => c.trim().slice(0, 400))
-    return { gold: document.gold[0] ?? null, question, answers }
-  }
-  const answers = 'target' in document ? [document.target.slice(0, 400)] : []
-  return { gold: null, question, answers }
+  const { text } = document
+  const question = typeof text === 'string' ? text : commonWords(text)
+  const shown = question.slice(-2000)
+  if (!('choices' in document))
+    return {
+      gold: null,
+      question: shown,
+      answers: 'target' in document ? [document.target.slice(0, 400)] : [],
+    }
+  const own = (i: number) => (typeof text === 'string' ? '' : `${text[i]!.slice(question.length)} `)
+  const answers = document.choices.map((c, i) => (own(i) + c).trim().slice(0, 400))
+  return { gold: document.gold[0] ?? null, question: shown, answers }
+}
+
+/** What all texts begin with, up to a blank. */
+function commonWords([first = '', ...others]: readonly string[]): string {
+  const differs = first.split('').findIndex((c, i) => others.some((text) => text[i] !== c))
+  return first.slice(0, first.lastIndexOf(' ', differs === -1 ? first.length : differs) + 1)
 }

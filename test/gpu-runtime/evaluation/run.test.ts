@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { NonFinite } from '#gpu-runtime/error.ts'
 import { prepareTask } from '#gpu-runtime/evaluation/prepare.ts'
-import { evaluate } from '#gpu-runtime/evaluation/run.ts'
+import { evaluate, facesOf } from '#gpu-runtime/evaluation/run.ts'
 import type { Scorer } from '#gpu-runtime/inference/score.ts'
 import { openText } from '#gpu-runtime/text/text.ts'
 import { embedded } from '#demo/embedded.ts'
@@ -58,4 +58,22 @@ test('a log-likelihood that is not finite ends the evaluation and names document
       return true
     })
   }
+})
+
+test('people see what choices have in common once, and what comes before each with it', () => {
+  const document = {
+    text: ['She asked Sarah', 'She asked Sally'],
+    choices: ['to go.', 'to go.'],
+    gold: [1],
+  }
+  assert.deepEqual(facesOf(document), {
+    gold: 1,
+    question: 'She asked ',
+    answers: ['Sarah to go.', 'Sally to go.'],
+  })
+  assert.deepEqual(facesOf({ text: 'Why?', choices: [' So.', ' No.'], gold: [0] }), {
+    gold: 0,
+    question: 'Why?',
+    answers: ['So.', 'No.'],
+  })
 })
