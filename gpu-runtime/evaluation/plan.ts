@@ -47,7 +47,8 @@ function pieces(tree: Tree<Asked>, budget: number): Tree<Asked>[] {
     (a, b) => requestTokens(b.request) - requestTokens(a.request) || order(a, b),
   )
   const own = ({ request }: Asked) => requestTokens(request) - prefix.length
-  return byBudget(sorted, own, Math.max(1, budget - prefix.length)).map((piece) =>
-    piece.length === 1 ? { prefix: [], items: piece } : { prefix, items: piece },
-  )
+  return byBudget(sorted, own, Math.max(1, budget - prefix.length)).map((piece) => ({
+    prefix,
+    items: piece,
+  }))
 }

@@ -16,7 +16,7 @@ import {
 } from '../models/predictions.ts'
 import { emit, type ComputeType } from '../onnx/emit.ts'
 import type { Engine, Session } from '../onnx/engine.ts'
-import type { Tree } from './trees.ts'
+import { grain, type Tree } from './trees.ts'
 
 /**
  * Token ids. A choice goes on from the context; its tokens before the last `scored` ones are read,
@@ -142,11 +142,9 @@ function place(
       // A choice of one token is only predicted.
       children: choices.filter((c) => c.length > 1).map((c) => ({ ids: c.slice(0, -1) })),
     }))
-    return prefix.length === 0 && contexts.length === 1
-      ? contexts[0]!
-      : { ids: prefix, children: contexts }
+    return prefix.length === 0 ? contexts[0]! : { ids: prefix, children: contexts }
   })
-  const placed = layout(config, roots, depth, 0)
+  const placed = layout(config, roots, depth, 0, { align: grain })
   const targets: Target[] = []
   trees.forEach(({ prefix, items }, t) => {
     const root = placed.roots[t]!

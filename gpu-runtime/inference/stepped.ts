@@ -113,7 +113,7 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
   ): Promise<void> {
     const first = shared?.slots ?? 0
     const roots = parts.map(({ ids }) => ({ ids }))
-    const laid = layout(config, roots, 1, 0, 1, first)
+    const laid = layout(config, roots, 1, 0, { first })
     const at = new Int32Array(laid.tokens * config.kvHeads).fill(-1)
     laid.roots.forEach(({ start, length }, i) => {
       for (let t = 0; t < length; t++)

@@ -24,8 +24,11 @@ export const treeTokens = <T extends { readonly request: ScoreRequest }>({
 }: Tree<T>): number =>
   items.reduce((n, { request }) => n + requestTokens(request) - prefix.length, prefix.length)
 
-/** A shared beginning has to be worth a level of its own. */
-const leastShared = 16
+/**
+ * Sums over keys run in vectors of so many. Where shared beginnings are cut, and levels filled up, to a multiple of it, neither what is
+ * shared nor what else is in the batch changes how a token's sums are rounded.
+ */
+export const grain = 16
 
 /**
  * Groups items so that long common beginnings of their contexts are shared, in the order of their
@@ -41,10 +44,10 @@ export function plant<T extends { readonly request: ScoreRequest }>(
     const { context } = item.request
     const open = trees.at(-1)
     const first = open?.items[0]!.request.context
-    const common = first === undefined ? 0 : commonLength(first, context, open!.shared)
+    const common = first === undefined ? 0 : whole(commonLength(first, context, open!.shared))
     const members = open?.items.length ?? 0
     // Tokens saved with this item in the group, and without it.
-    if (common >= leastShared && members * common >= (members - 1) * open!.shared) {
+    if (common >= grain && members * common >= (members - 1) * open!.shared) {
       open!.shared = common
       open!.items.push(item)
     } else trees.push({ shared: context.length, items: [item] })
@@ -54,6 +57,9 @@ export function plant<T extends { readonly request: ScoreRequest }>(
     items: members,
   }))
 }
+
+/** Down to a multiple of the grain. */
+const whole = (length: number): number => length - (length % grain)
 
 function commonLength(a: readonly number[], b: readonly number[], most: number): number {
   const end = Math.min(a.length, b.length, most)

@@ -134,17 +134,23 @@ const tokenAt = (segment: Placed | null, t: number): number | null =>
 /** Stands for the position of what is no token: later than everything, so nothing sees it. */
 export const never = 1e9
 
+export type LayoutOptions = {
+  readonly blocks?: number
+  readonly first?: number
+  readonly align?: number
+}
+
 /**
  * Lay out trees of equal depth, for the graph's `stream` of the same depth and blocks. `blankId` is any token id, `first` the
- * position of the roots' first tokens. Throws when a tree is deeper than `depth` or a root is empty.
+ * position of the roots' first tokens; rows of a level are filled up to a multiple of `align`. Throws when a tree is deeper than
+ * `depth` or a root is empty.
  */
 export function layout(
   config: DecoderConfig,
   roots: readonly Segment[],
   depth: number,
   blankId: number,
-  blocks = 1,
-  first = 0,
+  { blocks = 1, first = 0, align = 1 }: LayoutOptions = {},
 ): Layout {
   const { heads, kvHeads } = config
   const perKey = heads / kvHeads
@@ -194,7 +200,8 @@ export function layout(
     return rows
   })
   // Rows of a block: the same for all blocks of a depth.
-  const unit = rowBatches(config)
+  const batches = rowBatches(config)
+  const unit = batches * align
   const height = longest.map((n) => Math.ceil(n / blocks / unit) * unit)
   const padded = byDepth.some((segments, d) =>
     segments.some((s) => (s?.length ?? 0) < height[d]! * blocks),
@@ -245,7 +252,7 @@ export function layout(
     })
     const [g, ...cs] = [roots.length, ...width.slice(1, level.depth + 1)]
     const [rows, one] =
-      unit === 1 ? [[perKey * length], []] : [[unit, (perKey * length) / unit], [1]]
+      batches === 1 ? [[perKey * length], []] : [[batches, (perKey * length) / batches], [1]]
     feeds[`queries${l}`] = integers(queries, [g!, kvHeads, ...cs, ...rows])
     feeds[`keys${l}`] = integers(keys, [g!, kvHeads, ...cs, ...one, length])
     feeds[`queryAt${l}`] = floats(queryAt, [g!, 1, ...cs, 1, length, 1])

@@ -100,11 +100,13 @@ export function scoredLogProbabilities(forward: Forward): Tensor {
 
 /** The likeliest token at each target's source, for `scoredLogProbabilities`' feeds: [K]. Logits of all sources exist at once. */
 export function likeliestTokens({ hidden, head, addedHead, logitCap }: Forward): Tensor {
-  const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [mulDims('R', 'S')]))
+  const list = mulDims('R', 'S')
+  const h = rows(hidden, reshape(input('sources', ['S', 'R'], 'int64'), [list]))
   const known = cast(matmul(h, head, { transB: true }), 'float32')
   const own = addedHead && matmul(cast(h, 'float32'), addedHead, { transB: true })
   const logits = softCap(own ? concat([known, own], 1) : known, logitCap)
-  return rows(cast(largest(logits), 'float32'), input('from', ['K'], 'int64'))
+  const found = reshape(cast(largest(logits), 'float32'), [list, 1])
+  return reshape(rows(found, input('from', ['K'], 'int64')), ['K'])
 }
 
 /** Feeds for `scoredLogProbabilities`, in the targets' order. */

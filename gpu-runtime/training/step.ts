@@ -140,7 +140,7 @@ export function prepare(
     ids: prompt,
     children: [{ ids: chosen.slice(0, -1) }, { ids: rejected.slice(0, -1) }],
   }))
-  const placed = layout(config, roots, depth, 0, blocks(config))
+  const placed = layout(config, roots, depth, 0, { blocks: blocks(config) })
   const targets: Target[] = []
   const spans = pairs.map((pair, i) => {
     const root = placed.roots[i]!

@@ -49,7 +49,7 @@ for (const name of ['tiny', 'tiny-llama3'] as const)
     const plain = await open(1, 1)
     for (const blocks of [1, 2, 3]) {
       const session = await open(2, blocks)
-      const { feeds, roots } = layout(config, forest, 2, 0, blocks)
+      const { feeds, roots } = layout(config, forest, 2, 0, { blocks })
       const got = (await session.run(feeds)).logits!
       const width = got.shape[1]!
       const all = paths(forest, roots)
