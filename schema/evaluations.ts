@@ -51,7 +51,7 @@ export const evaluations = table(
   ],
 )
 
-/** Mean and standard error of one metric of a finished evaluation. */
+/** One metric of a finished evaluation: the aggregate of its samples' scores, as schema/metrics.ts says. */
 export const scores = table(
   'scores',
   {
@@ -60,8 +60,8 @@ export const scores = table(
       .references(() => evaluations.id, { onDelete: 'cascade' }),
     metric: text().notNull(),
     n: integer().notNull(),
-    mean: doublePrecision().notNull(),
-    /** Null for a single sample. */
+    value: doublePrecision().notNull(),
+    /** Null for a single sample, and where the metric has none. */
     standardError: doublePrecision(),
   },
   (t) => [primaryKey({ columns: [t.evaluationId, t.metric] })],
@@ -154,16 +154,27 @@ export const comparisonTasks = table(
     n: integer().notNull(),
     /** Documents of either side that could not be paired. */
     leftOut: integer().notNull().default(0),
+    /** Σ score / Σ weight over paired samples: for perplexities the log-likelihood per unit. */
     baseline: doublePrecision().notNull(),
     candidate: doublePrecision().notNull(),
-    /** candidate - baseline over paired samples, with its interval at `level`. */
+    /** candidate - baseline, with its interval at `level`: Tango's for right/wrong scores, else the analytic one. */
     difference: doublePrecision().notNull(),
     low: doublePrecision().notNull(),
     high: doublePrecision().notNull(),
     level: doublePrecision().notNull(),
-    /** Exact McNemar test on the discordant pairs. */
+    /** By the paired bootstrap; null where it was not made. */
+    bootstrapLow: doublePrecision(),
+    bootstrapHigh: doublePrecision(),
+    test: text({ enum: ['MCNEMAR', 'SIGN_FLIP'] })
+      .notNull()
+      .default('MCNEMAR'),
+    /** Two-sided. */
     pValue: doublePrecision().notNull(),
-    /** Samples that only the candidate, or only the baseline, got right. */
+    /** Holm's over the headline metrics of the comparison; null for other metrics. */
+    adjustedP: doublePrecision(),
+    /** The smallest true difference that as many pairs show at 80% power; null where nothing can be said of it. */
+    detectable: doublePrecision(),
+    /** Samples that the candidate, or the baseline, scored higher. */
     gained: integer().notNull(),
     lost: integer().notNull(),
   },

@@ -12,14 +12,22 @@ export type MetricEntry = {
   readonly aggregate: keyof typeof aggregates
   /** Which way is better. */
   readonly goal: 'MAX' | 'MIN'
+  /** How lm-evaluation-harness comes to a standard error: that of a mean, by the bootstrap, or not at all. */
+  readonly standardError: 'MEAN' | 'BOOTSTRAP' | 'NONE'
   /** What lm-evaluation-harness calls it in its results: name, then filter. */
   readonly harness: readonly [name: string, filter: string]
 }
 
-const accuracy = (name: string, filter = 'none') =>
-  ({ aggregate: 'MEAN', goal: 'MAX', harness: [name, filter] }) as const
-const perplexity = (name: string, aggregate: 'PERPLEXITY' | 'BITS' = 'PERPLEXITY') =>
-  ({ aggregate, goal: 'MIN', harness: [name, 'none'] }) as const
+const accuracy = (
+  name: string,
+  filter = 'none',
+  standardError: MetricEntry['standardError'] = 'MEAN',
+): MetricEntry => ({ aggregate: 'MEAN', goal: 'MAX', standardError, harness: [name, filter] })
+const perplexity = (
+  name: string,
+  aggregate: MetricEntry['aggregate'] = 'PERPLEXITY',
+  standardError: MetricEntry['standardError'] = 'NONE',
+): MetricEntry => ({ aggregate, goal: 'MIN', standardError, harness: [name, 'none'] })
 
 export const metrics = {
   acc: accuracy('acc'),
@@ -35,9 +43,9 @@ export const metrics = {
   prompt_level_strict_acc: accuracy('prompt_level_strict_acc'),
   prompt_level_loose_acc: accuracy('prompt_level_loose_acc'),
   /** Weight: how many instructions a prompt has. */
-  inst_level_strict_acc: accuracy('inst_level_strict_acc'),
-  inst_level_loose_acc: accuracy('inst_level_loose_acc'),
-  perplexity: perplexity('perplexity'),
+  inst_level_strict_acc: accuracy('inst_level_strict_acc', 'none', 'NONE'),
+  inst_level_loose_acc: accuracy('inst_level_loose_acc', 'none', 'NONE'),
+  perplexity: perplexity('perplexity', 'PERPLEXITY', 'BOOTSTRAP'),
   /** Weights: words, and bytes, of the original text. */
   word_perplexity: perplexity('word_perplexity'),
   byte_perplexity: perplexity('byte_perplexity'),

@@ -12,8 +12,10 @@ import { tasks } from '#schema/tasks.ts'
 import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { Conflict, InvalidInput, NotFound } from '../problem.ts'
-import { differ } from './difference.ts'
-import { countPairs } from './pairs.ts'
+import { holm } from './holm.ts'
+import { compareScores, pairedOf } from './paired.ts'
+import { readPairs } from './pairs.ts'
+import { minimalDetectableEffect } from './power.ts'
 import { reusable, type Evaluation } from './reuse.ts'
 import { settingsHash } from './settings.ts'
 
@@ -115,6 +117,12 @@ export async function compareSubjects(
   })
 }
 
+/**
+ * Of the paired bootstrap: 2,000 put the ends of an interval within some hundredths of its width, in a tenth of a second for a
+ * thousand pairs. The tests of graded scores take more.
+ */
+const resamples = 2000
+
 type EvaluationPair = { readonly baseline: Evaluation; readonly candidate: Evaluation }
 
 /** Inserts a comparison of every metric of every pair. Null, and nothing inserted, where no sample could be paired. */
@@ -127,21 +135,31 @@ async function insertComparison(
   for (const { baseline, candidate } of pairs) {
     const { task, id: candidateEvaluationId } = candidate
     for (const metric of tasks.get(task)?.metrics ?? []) {
-      const [counts] = await countPairs(db, metric, [
-        { baseline: baseline.id, candidate: candidateEvaluationId },
-      ])
-      const difference = differ(counts!)
-      if (difference === null) continue
+      const scores = await readPairs(db, metric, {
+        baseline: baseline.id,
+        candidate: candidateEvaluationId,
+      })
+      const paired = pairedOf(scores)
+      const found = compareScores(scores, paired.binary ? { resamples } : {})
+      // A single pair of log-likelihoods bounds nothing.
+      if (found === null || !Number.isFinite(found.high - found.low)) continue
+      const { bootstrap, ...difference } = found
+      const effect = minimalDetectableEffect(paired)
       rows.push({
         task,
         metric,
         baselineEvaluationId: baseline.id,
         candidateEvaluationId,
         ...difference,
+        bootstrapLow: bootstrap.low,
+        bootstrapHigh: bootstrap.high,
+        detectable: effect !== null && Number.isFinite(effect) ? effect : null,
       })
     }
   }
   if (rows.length === 0) return null
+  const headlines = rows.filter(({ task, metric }) => tasks.get(task)?.headline === metric)
+  const adjusted = holm(headlines.map(({ pValue }) => pValue))
   const [comparison] = await db
     .insert(comparisons)
     .values({
@@ -153,9 +171,13 @@ async function insertComparison(
       candidateAdapterId: head.candidate.adapterId,
     })
     .returning()
-  await db
-    .insert(comparisonTasks)
-    .values(rows.map((row) => ({ comparisonId: comparison!.id, ...row })))
+  await db.insert(comparisonTasks).values(
+    rows.map((row) => ({
+      comparisonId: comparison!.id,
+      ...row,
+      adjustedP: adjusted[headlines.indexOf(row)] ?? null,
+    })),
+  )
   return comparison!
 }
 

@@ -3,12 +3,12 @@ import { eq, sql } from 'drizzle-orm'
 import { evaluations, samples, scores } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { InvalidInput, NotFound } from '../problem.ts'
-import { summarize } from './mean.ts'
+import { valueOfSamples } from './value.ts'
 
 /**
- * Writes mean and standard error of every metric and marks the evaluation as finished. Runs in ingest's transaction, and again
- * without harm. A score that is not finite counts for no mean: the metric's n is then below the number of documents.
- * InvalidInput where samples are missing: a mean over a part of a benchmark would look like the whole.
+ * Writes value and standard error of every metric and marks the evaluation as finished. Runs in ingest's transaction, and again
+ * without harm. A score that is not finite counts for nothing: the metric's n is then below the number of documents.
+ * InvalidInput where samples are missing: a value over a part of a benchmark would look like the whole.
  */
 export async function finishEvaluation(db: Db, evaluationId: string): Promise<void> {
   const [evaluation] = await db
@@ -18,7 +18,7 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
   if (evaluation === undefined) throw new NotFound(`no evaluation ${evaluationId}`)
 
   const rows = await db
-    .select({ scores: samples.scores })
+    .select({ scores: samples.scores, weights: samples.weights })
     .from(samples)
     .where(eq(samples.evaluationId, evaluationId))
   if (rows.length !== evaluation.documents) {
@@ -28,10 +28,11 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
 
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.scores)))]
   const summaries = metrics.flatMap((metric) => {
-    const summary = summarize(
-      rows.map((row) => row.scores[metric]).filter((value) => value != null),
+    const scored = rows.flatMap(({ scores: { [metric]: score }, weights }) =>
+      score == null ? [] : [{ score, weight: weights?.[metric] ?? 1 }],
     )
-    return summary === null ? [] : [{ evaluationId, metric, ...summary }]
+    const valued = valueOfSamples(metric, scored)
+    return valued === null ? [] : [{ evaluationId, metric, ...valued }]
   })
   await db.delete(scores).where(eq(scores.evaluationId, evaluationId))
   if (summaries.length > 0) await db.insert(scores).values(summaries)

@@ -2,11 +2,11 @@
 import { and, desc, eq, isNotNull } from 'drizzle-orm'
 import type { EvaluationSettings } from '#schema/spec.ts'
 import { adapters, baseModels, comparisons, evaluations, scores } from '#schema/tables.ts'
-import type { Metric } from '#schema/metrics.ts'
+import { metrics, type Metric } from '#schema/metrics.ts'
 import { taskNames, tasks } from '#schema/tasks.ts'
 import type { Db } from '../database.ts'
 import { differ, type Difference } from './difference.ts'
-import type { Interval } from './confidence.ts'
+import { z, type Interval } from './confidence.ts'
 import { wilson } from './mean.ts'
 import { countPairs, type Pair } from './pairs.ts'
 
@@ -21,10 +21,10 @@ export type Standing = {
   /** Null: the base model itself, the board's zero line for its adapters. */
   readonly adapter: { readonly id: string; readonly name: string; readonly runId: string } | null
   readonly n: number
-  readonly mean: number
+  readonly value: number
   readonly standardError: number | null
-  /** Of the mean alone (Wilson); not for comparing rows, which are paired. */
-  readonly interval: Interval
+  /** Of the value alone, Wilson's for accuracies; not for comparing rows, which are paired. Null where there is no standard error. */
+  readonly interval: Interval | null
   /** To its own base model on the same samples; null for a base model, and where the base is not on this board. */
   readonly toBase: Difference | null
   /** The stored comparison of the adapter's training run. */
@@ -111,7 +111,7 @@ async function rows(
       desc(evaluations.finishedAt),
       desc(evaluations.id),
     )
-  const means = await db
+  const values = await db
     .select()
     .from(scores)
     .innerJoin(evaluations, eq(evaluations.id, scores.evaluationId))
@@ -121,7 +121,7 @@ async function rows(
         only.task == null ? undefined : eq(evaluations.task, only.task),
       ),
     )
-  const scoreOf = new Map(means.map(({ scores: s }) => [`${s.evaluationId} ${s.metric}`, s]))
+  const scoreOf = new Map(values.map(({ scores: s }) => [`${s.evaluationId} ${s.metric}`, s]))
 
   return found.flatMap(({ evaluation, baseModel, adapter, comparisonId }) => {
     const { id, task, runId, settings, settingsHash, promptHash, finishedAt } = evaluation
@@ -130,7 +130,7 @@ async function rows(
     const { title, headline: metric } = entry
     const score = scoreOf.get(`${id} ${metric}`)
     if (score === undefined) return []
-    const { n, mean, standardError } = score
+    const { n, value, standardError } = score
     const board = { task, title, metric, settings, settingsHash, promptHash }
     return [
       {
@@ -141,7 +141,7 @@ async function rows(
         adapter,
         comparisonId,
         n,
-        mean,
+        value,
         standardError,
         finishedAt: finishedAt!,
       },
@@ -149,9 +149,9 @@ async function rows(
   })
 }
 
-/** By score; equal scores by age and id, so that the order never depends on the database's mood. */
+/** The best first; equal scores by age and id, so that the order never depends on the database's mood. */
 const order = (a: Row, b: Row): number =>
-  b.mean - a.mean ||
+  (metrics[a.board.metric].goal === 'MAX' ? b.value - a.value : a.value - b.value) ||
   a.finishedAt.getTime() - b.finishedAt.getTime() ||
   (a.evaluationId < b.evaluationId ? -1 : 1)
 
@@ -174,9 +174,18 @@ async function rank(db: Db, unordered: readonly Row[]): Promise<Standing[]> {
   return sorted.map(({ board: _, ...row }, i) => ({
     ...row,
     rank: ranks[i]!,
-    interval: wilson(row.mean, row.n),
+    interval: intervalOfValue(metric, row),
     toBase: toBase[tuned.indexOf(sorted[i]!)] ?? null,
   }))
+}
+
+function intervalOfValue(
+  metric: Metric,
+  { value, standardError, n }: Pick<Row, 'value' | 'standardError' | 'n'>,
+): Interval | null {
+  if (metrics[metric].standardError === 'MEAN') return wilson(value, n)
+  if (standardError === null) return null
+  return { low: Math.max(0, value - z * standardError), high: value + z * standardError }
 }
 
 /**

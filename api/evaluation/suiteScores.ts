@@ -83,12 +83,12 @@ async function scoresOf(
       task,
       (byEvaluation.get(id) ?? [])
         .filter(({ metric }) => Object.hasOwn(metrics, metric))
-        .map(({ metric, n, mean, standardError }) => ({
+        .map(({ metric, n, value, standardError }) => ({
           task,
           version,
           metric: metric as Metric,
           n,
-          mean,
+          mean: value,
           standardError,
         })),
     ]),

@@ -1,11 +1,21 @@
 /** Comparisons: a candidate against a baseline on shared samples. */
 import { compareSubjects, type SubjectRef } from '../evaluation/compare.ts'
 import { Conflict, InvalidInput, NotFound } from '../problem.ts'
+import { metricOf, valueOf } from '../evaluation/value.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
+import { Goal } from './recipe.ts'
 
 const member = { member: true }
+
+const TestType = builder.enumType('PairedTest', {
+  description: 'Whether a difference is more than chance.',
+  values: {
+    MCNEMAR: { description: "McNemar's exact test, of samples that are right or wrong." },
+    SIGN_FLIP: { description: 'The paired permutation test, of graded scores.' },
+  },
+})
 
 builder.drizzleObject('comparisonTasks', {
   name: 'ComparisonTask',
@@ -18,21 +28,54 @@ builder.drizzleObject('comparisonTasks', {
     leftOut: t.exposeInt('leftOut', {
       description: 'How many samples of either side could not be paired.',
     }),
-    baseline: t.exposeFloat('baseline', {
-      description: "The baseline's mean over the paired samples.",
+    baseline: t.float({
+      description: "The baseline's value over the paired samples.",
+      resolve: ({ metric, baseline }) => valueOf(metric, baseline),
     }),
-    candidate: t.exposeFloat('candidate', {
-      description: "The candidate's mean over the paired samples.",
+    candidate: t.float({
+      description: "The candidate's value over the paired samples.",
+      resolve: ({ metric, candidate }) => valueOf(metric, candidate),
     }),
-    difference: t.exposeFloat('difference', { description: 'Candidate minus baseline.' }),
+    goal: t.field({
+      type: Goal,
+      description: 'Which way values are better; a difference is always better above 0.',
+      resolve: ({ metric }) => metricOf(metric).goal,
+    }),
+    difference: t.exposeFloat('difference', {
+      description:
+        'Candidate minus baseline; of perplexities, the difference of the log-likelihood per unit, in nats.',
+    }),
     low: t.exposeFloat('low', { description: "The lower end of the difference's interval." }),
     high: t.exposeFloat('high', { description: "The upper end of the difference's interval." }),
     level: t.exposeFloat('level', {
       description: "The interval's confidence level, such as 0.95.",
     }),
-    pValue: t.exposeFloat('pValue', { description: 'Of the exact two-sided McNemar test.' }),
-    gained: t.exposeInt('gained', { description: 'Samples that only the candidate got right.' }),
-    lost: t.exposeInt('lost', { description: 'Samples that only the baseline got right.' }),
+    bootstrapLow: t.exposeFloat('bootstrapLow', {
+      nullable: true,
+      description: 'The lower end by the paired bootstrap (BCa); null where it was not made.',
+    }),
+    bootstrapHigh: t.exposeFloat('bootstrapHigh', {
+      nullable: true,
+      description: 'The upper end by the paired bootstrap (BCa); null where it was not made.',
+    }),
+    test: t.expose('test', { type: TestType, description: 'What pValue is of.' }),
+    pValue: t.exposeFloat('pValue', { description: 'Two-sided.' }),
+    adjustedP: t.exposeFloat('adjustedP', {
+      nullable: true,
+      description:
+        "pValue after Holm's adjustment over the headline metrics of the comparison; null for other metrics.",
+    }),
+    detectable: t.exposeFloat('detectable', {
+      nullable: true,
+      description:
+        'The smallest true difference that as many samples show with a probability of 80%; null where nothing can be said of it.',
+    }),
+    gained: t.exposeInt('gained', {
+      description: 'Samples that only the candidate got right, or that it scored higher.',
+    }),
+    lost: t.exposeInt('lost', {
+      description: 'Samples that only the baseline got right, or that it scored higher.',
+    }),
     baselineEvaluation: t.relation('baselineEvaluation', { description: "The baseline's scores." }),
     candidateEvaluation: t.relation('candidateEvaluation', {
       description: "The candidate's scores.",

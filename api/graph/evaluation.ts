@@ -1,25 +1,35 @@
 /** Evaluations: scores of one subject on one task, down to each sample. */
 import type { samples } from '#schema/tables.ts'
+import { metricOf } from '../evaluation/value.ts'
 import { builder } from './builder.ts'
 import { uuidOf } from './id.ts'
 import { pageCost } from './page.ts'
+import { Goal } from './recipe.ts'
 import { SettingsType } from './task.ts'
 
 const member = { member: true }
 
 builder.drizzleObject('scores', {
   name: 'Score',
-  description: 'The mean of one metric over all samples.',
+  description: 'One metric over all samples.',
   authScopes: member,
   fields: (t) => ({
     metric: t.exposeString('metric', {
       description: 'What was measured, such as acc or acc_norm.',
     }),
     n: t.exposeInt('n', { description: 'Over how many samples.' }),
-    mean: t.exposeFloat('mean', { description: 'The mean.' }),
+    value: t.exposeFloat('value', {
+      description: 'The mean of an accuracy, the perplexity of log-likelihoods.',
+    }),
+    goal: t.field({
+      type: Goal,
+      description: 'Which way is better.',
+      resolve: ({ metric }) => metricOf(metric).goal,
+    }),
     standardError: t.exposeFloat('standardError', {
       nullable: true,
-      description: 'Its standard error; null for a single sample.',
+      description:
+        "As lm-evaluation-harness computes it: of a mean, or by the bootstrap; null for a single sample, and where it says 'N/A'.",
     }),
   }),
 })

@@ -1,4 +1,5 @@
 /** The leaderboard: the one thing that needs no key. Its rows say names; what they link to is shown to the team only. */
+import { metrics } from '#schema/metrics.ts'
 import type { Difference } from '../evaluation/difference.ts'
 import { standings, type Board, type Standing } from '../evaluation/standings.ts'
 import { AdapterType } from './adapter.ts'
@@ -6,6 +7,7 @@ import { builder } from './builder.ts'
 import { ComparisonType } from './comparison.ts'
 import { EvaluationType } from './evaluation.ts'
 import { ModelType } from './model.ts'
+import { Goal } from './recipe.ts'
 import { SettingsType } from './task.ts'
 
 const linked = {
@@ -19,14 +21,17 @@ const DifferenceType = builder.objectRef<Difference>('Difference').implement({
   fields: (t) => ({
     n: t.exposeInt('n', { description: 'How many samples both were scored on.' }),
     difference: t.exposeFloat('difference', {
-      description: "The row's mean minus the base model's.",
+      description:
+        "The row's mean minus the base model's; of perplexities, the difference of the log-likelihood per unit. Above 0 is better.",
     }),
     low: t.exposeFloat('low', { description: 'The lower end of its interval.' }),
     high: t.exposeFloat('high', { description: 'The upper end of its interval.' }),
     level: t.exposeFloat('level', { description: "The interval's confidence level." }),
-    pValue: t.exposeFloat('pValue', { description: 'Of the exact two-sided McNemar test.' }),
-    gained: t.exposeInt('gained', { description: 'Samples that only the row got right.' }),
-    lost: t.exposeInt('lost', { description: 'Samples that only the base model got right.' }),
+    pValue: t.exposeFloat('pValue', {
+      description: 'Of the exact two-sided McNemar test, or the sign test.',
+    }),
+    gained: t.exposeInt('gained', { description: 'Samples that the row scored higher.' }),
+    lost: t.exposeInt('lost', { description: 'Samples that the base model scored higher.' }),
   }),
 })
 
@@ -46,18 +51,20 @@ const StandingType = builder.objectRef<Standing>('Standing').implement({
       resolve: ({ baseModel }) => baseModel.name,
     }),
     n: t.exposeInt('n', { description: 'How many samples were scored.' }),
-    score: t.float({ description: "The mean of the board's metric.", resolve: ({ mean }) => mean }),
+    value: t.exposeFloat('value', { description: "The value of the board's metric." }),
     standardError: t.exposeFloat('standardError', {
       nullable: true,
-      description: "The mean's standard error; null for a single sample.",
+      description: "The value's standard error; null for a single sample or where it has none.",
     }),
     low: t.float({
-      description: "The lower end of the mean's own interval.",
-      resolve: ({ interval }) => interval.low,
+      nullable: true,
+      description: "The lower end of the value's own interval; null without a standard error.",
+      resolve: ({ interval }) => interval?.low,
     }),
     high: t.float({
-      description: "The upper end of the mean's own interval.",
-      resolve: ({ interval }) => interval.high,
+      nullable: true,
+      description: "The upper end of the value's own interval; null without a standard error.",
+      resolve: ({ interval }) => interval?.high,
     }),
     toBase: t.expose('toBase', {
       type: DifferenceType,
@@ -104,6 +111,11 @@ const BoardType = builder.objectRef<Board>('Board').implement({
     task: t.exposeString('task', { description: "The task's name." }),
     title: t.exposeString('title', { description: 'What people call the task.' }),
     metric: t.exposeString('metric', { description: 'What is ranked.' }),
+    goal: t.field({
+      type: Goal,
+      description: 'Which way is better.',
+      resolve: ({ metric }) => metrics[metric].goal,
+    }),
     settings: t.expose('settings', { type: SettingsType, description: 'What all rows agree on.' }),
     settingsHash: t.exposeString('settingsHash', {
       description: 'Hash of the settings: it names the board.',

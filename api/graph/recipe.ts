@@ -244,7 +244,7 @@ const ScheduleOptionsType = builder.objectRef<ScheduleOptions>('ScheduleOptions'
   },
 })
 
-const Goal = builder.enumType('Goal', {
+export const Goal = builder.enumType('Goal', {
   description: 'Which way is better.',
   values: { MIN: { description: 'Down.' }, MAX: { description: 'Up.' } },
 })

@@ -2,6 +2,7 @@
 import { html } from 'hono/html'
 import type { comparisonTasks } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
+import { valueOf } from '../evaluation/value.ts'
 import { between, probability, score, signed, whole } from './format.ts'
 import { intervalBar, scaleHead, toneOf } from './intervalBar.ts'
 import type { Html } from './layout.ts'
@@ -57,8 +58,12 @@ export function comparisonTable(
                 <th scope="row" class="name wide">
                   ${titleOf(row.task)}<small>${row.metric}</small>
                 </th>
-                <td class="number" data-label="baseline">${score(row.baseline)}</td>
-                <td class="number" data-label="candidate">${score(row.candidate)}</td>
+                <td class="number" data-label="baseline">
+                  ${score(valueOf(row.metric, row.baseline))}
+                </td>
+                <td class="number" data-label="candidate">
+                  ${score(valueOf(row.metric, row.candidate))}
+                </td>
                 <td class="range">
                   ${intervalBar({ value: row.difference, interval: row, zero: 0, tone: toneOf(row), difference: true }, shared)}
                 </td>

@@ -32,8 +32,8 @@ function section(board: Board, index: number, links: boolean): Html {
   const { settings, rows } = board
   const limit = settings.limit === null ? 'all rows' : `first ${plural(settings.limit, 'row')}`
   const shared = scale(
-    Math.min(...rows.map((row) => row.interval.low)),
-    Math.max(...rows.map((row) => row.interval.high)),
+    Math.min(...rows.map(({ interval, value }) => interval?.low ?? value)),
+    Math.max(...rows.map(({ interval, value }) => interval?.high ?? value)),
     4,
   )
   return html`<section aria-labelledby="board-${index}">
@@ -83,7 +83,7 @@ function section(board: Board, index: number, links: boolean): Html {
 }
 
 const zeroOf = (row: Standing, rows: readonly Standing[]): number | null =>
-  rows.find((other) => other.adapter === null && other.baseModel.id === row.baseModel.id)?.mean ??
+  rows.find((other) => other.adapter === null && other.baseModel.id === row.baseModel.id)?.value ??
   null
 
 function line(
@@ -117,11 +117,11 @@ function line(
       >
     </th>
     <td class="number score">
-      <b>${score(row.mean)}</b>
+      <b>${score(row.value)}</b>
       <span class="soft">${row.standardError !== null && html`± ${score(row.standardError)}`}</span>
     </td>
     <td class="range">
-      ${intervalBar({ value: row.mean, interval: row.interval, zero, tone }, shared)}
+      ${intervalBar({ value: row.value, interval: row.interval ?? { low: row.value, high: row.value }, zero, tone }, shared)}
     </td>
     <td class="number most" ${toBase !== null && raw('data-label="to base"')}>
       ${

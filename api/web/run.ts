@@ -224,7 +224,7 @@ function evaluationTable({ run }: RunData): Html | null {
                   ${adapter?.name ?? html`${run.baseModel.name} <span class="faint">base</span>`}
                 </td>
                 <td class="wide">
-                  ${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, mean, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(mean)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}
+                  ${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, value, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(value)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}
                 </td>
                 <td class="number" data-label="documents">${whole(documents)}</td>
                 <td data-label="prompt"><code title="${promptHash}">${short(promptHash)}</code></td>

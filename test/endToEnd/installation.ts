@@ -46,7 +46,7 @@ const runDocument = `query ($id: ID!) { run(id: $id) {
   adapter { id sha256 parameters }
   artifacts { id kind name step sha256 bytes attempt }
   curves(maxPoints: 100) { name points { step value } }
-  evaluations { id finishedAt documents promptHash adapter { id } scores { metric mean n } }
+  evaluations { id finishedAt documents promptHash adapter { id } scores { metric value n } }
   comparison { id tasks { task metric n leftOut baseline candidate difference low high pValue } }
 } }`
 

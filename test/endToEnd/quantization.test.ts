@@ -17,7 +17,7 @@ const said = (events: readonly Event[]) =>
 
 async function evaluationsOf(id: string): Promise<any[]> {
   const document =
-    'query ($id: ID!) { run(id: $id) { quantization evaluations { adapter { id } settings { dtype } scores { metric mean } } } }'
+    'query ($id: ID!) { run(id: $id) { quantization evaluations { adapter { id } settings { dtype } scores { metric value } } } }'
   const { run } = await there.client.query<any>(document, { id })
   return run.evaluations.map((evaluation: any) => ({
     quantization: run.quantization,

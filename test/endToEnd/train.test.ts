@@ -17,7 +17,7 @@ const scoredIn = (events: readonly Event[]) =>
 const range = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
 const accuracy = (evaluation: any): number =>
-  evaluation.scores.find(({ metric }: any) => metric === 'acc').mean
+  evaluation.scores.find(({ metric }: any) => metric === 'acc').value
 
 /** Each choice's log-likelihood, by document, of an evaluation. */
 async function samplesOf(
@@ -102,16 +102,16 @@ test('base and adapter are scored on the same samples, and the stored comparison
 
 test('the leaderboard lists both, the adapter with its difference to the base', async () => {
   const document =
-    '{ leaderboard(task: "who_is_bigger") { settings { limit } rows { name score n adapter { id } toBase { difference low high pValue n } } } }'
+    '{ leaderboard(task: "who_is_bigger") { settings { limit } rows { name value n adapter { id } toBase { difference low high pValue n } } } }'
   const { leaderboard } = await there.client.query<any>(document)
   const board = leaderboard.find(({ settings }: any) => settings.limit === 60)
   const base = board.rows.find(({ adapter }: any) => adapter === null)
   const tuned = board.rows.find(({ adapter }: any) => adapter?.id === first.run.adapter.id)
   const [row] = first.run.comparison.tasks
-  assert.deepEqual([base.score, base.toBase, base.n], [row.baseline, null, 60])
+  assert.deepEqual([base.value, base.toBase, base.n], [row.baseline, null, 60])
   const { difference, low, high, pValue, n } = row
   assert.deepEqual(
-    [tuned.score, tuned.toBase],
+    [tuned.value, tuned.toBase],
     [row.candidate, { difference, low, high, pValue, n }],
   )
 })

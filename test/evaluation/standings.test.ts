@@ -42,7 +42,7 @@ await world.evaluation(same.run.id, ofBase, answers(500, 500), { finished: false
 test('rows are ranked by paired differences: who cannot be told from the leader shares its rank', async () => {
   const [board] = await standings(db)
   assert.deepEqual(
-    board!.rows.map((row) => [row.rank, row.adapter?.name ?? row.baseModel.name, row.mean]),
+    board!.rows.map((row) => [row.rank, row.adapter?.name ?? row.baseModel.name, row.value]),
     [
       [1, 'good', 0.48], // the newest evaluation, not the one with 0.2
       [2, 'base', 0.4],

@@ -53,7 +53,7 @@ test('what GraphiQL and the README ask for is far from any limit', async () => {
   assert.equal((await here.ask(getIntrospectionQuery())).errors, undefined)
   const page = `{ runs(first: 50) { nodes { id name status progress { done total } model { name } account { name }
     curves(names: ["loss", "rewards/margins"]) { name points { step value } }
-    comparison { tasks { task difference low high candidateEvaluation { scores { metric mean } } } } } } }`
+    comparison { tasks { task difference low high candidateEvaluation { scores { metric value } } } } } } }`
   assert.equal((await here.ask(page)).errors, undefined)
 })
 

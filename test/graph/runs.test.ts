@@ -298,7 +298,7 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
       rest: events(after: 3) { nodes { message } more }
       artifacts { kind step bytes }
       adapter { id parameters }
-      evaluations { adapter { name } scores { metric n mean standardError }
+      evaluations { adapter { name } scores { metric n value standardError }
         samples(first: 2) { nodes { document gold picked scores { metric value } choices { logLikelihood tokens } } pageInfo { hasNextPage } } }
     }
     comparisons(first: 1) { nodes { run { id } baselineAdapter { id } candidateAdapter { id } candidateModel { name }
@@ -334,7 +334,7 @@ test('a run shows its curves, progress, events, files, scores and comparison', a
   assert.deepEqual(run.artifacts, [{ kind: 'CHECKPOINT', step: 5, bytes: 2 ** 33 }])
   assert.equal(run.adapter.parameters, 12_288)
   assert.deepEqual(
-    run.evaluations.map((e: any) => [e.adapter?.name ?? null, e.scores[0].mean]),
+    run.evaluations.map((e: any) => [e.adapter?.name ?? null, e.scores[0].value]),
     [
       [null, 3 / 8],
       ['orpo', 5 / 8],

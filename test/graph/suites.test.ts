@@ -197,7 +197,7 @@ test('by subject, BIG-bench’s rows must be those that the suite says', async (
       })
       await db
         .insert(scores)
-        .values({ evaluationId, metric: 'multiple_choice_grade', n: 9, mean: 1 / 3 })
+        .values({ evaluationId, metric: 'multiple_choice_grade', n: 9, value: 1 / 3 })
     }
   const missing = async (suite: string) =>
     (
