@@ -47,6 +47,8 @@ export async function ingest(
       if (run.status === 'STARTING' && !endings.has(event.type))
         run = await advance(tx, run, 'RUNNING')
       unwritten.push(toStore(event))
+      // Which files the adapter has is read from the event that named them, maybe of this very post.
+      if (event.type === 'evaluation') await write()
       await record(step, run, event)
       if (!endings.has(event.type)) continue
       await write()
