@@ -27,6 +27,7 @@ import {
   type Steps,
   type Subject,
 } from './sequence.ts'
+import { grain } from './trees.ts'
 
 /** Prompts' tokens that are read in one run: more take more memory, and are not read faster. */
 const readTokens = 512
@@ -113,7 +114,7 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
   ): Promise<void> {
     const first = shared?.slots ?? 0
     const roots = parts.map(({ ids }) => ({ ids }))
-    const laid = layout(config, roots, 1, 0, { first })
+    const laid = layout(config, roots, 1, 0, { first, align: grain })
     const at = new Int32Array(laid.tokens * config.kvHeads).fill(-1)
     laid.roots.forEach(({ start, length }, i) => {
       for (let t = 0; t < length; t++)
@@ -138,7 +139,8 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
 
   /** Reads what all prompts begin with, where that is worth it. */
   async function readShared(prompts: Prompts): Promise<Cache | null> {
-    const length = sharedLength(prompts)
+    const common = sharedLength(prompts)
+    const length = common - (common % grain)
     if (length < sharedTokens) return null
     const cache = await move(names.shared, null, [null], length)
     await read(cache, [{ row: 0, ids: prompts[0]!.slice(0, length) }], null)
@@ -239,9 +241,9 @@ export function steppedSteps(engine: Engine, subject: Subject, name: string): St
 
 const none: readonly number[] = []
 
-/** Slots for a longest sequence of so many tokens: some to come, since more room means a copy of everything. */
+/** Slots for a longest sequence of so many tokens, whole grains: some to come, since more room means a copy of everything. */
 const roomFor = (longest: number): number =>
-  Math.ceil((longest + 1 + Math.max(32, longest / 8)) / 16) * 16
+  Math.ceil((longest + 1 + Math.max(32, longest / 8)) / grain) * grain
 
 const cacheNames = ({ layers }: DecoderConfig): string[] =>
   Array.from({ length: layers }, (_, layer) => kinds.map((kind) => cached(kind, layer))).flat()
