@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { and, eq, isNull } from 'drizzle-orm'
 import { z } from 'zod'
 import { ArtifactKind, type ArtifactRef } from '#schema/protocol.ts'
@@ -38,11 +38,16 @@ export type Artifacts = {
   /** Returns when the bytes are on disk and checked. The same content again is the same artifact. */
   store(token: string, query: UploadQuery, body: AsyncIterable<Uint8Array>): Promise<ArtifactRef>
   /** NotFound where the file was deleted since. */
-  read(
-    artifact: Pick<ArtifactRef, 'id'> & { readonly runId: string },
-  ): Promise<{ readonly bytes: number; stream(): NodeJS.ReadableStream }>
+  read(artifact: Owned): Promise<{ readonly bytes: number; stream(): NodeJS.ReadableStream }>
   /** Deletes files; their rows are gone already. */
-  remove(gone: readonly { readonly id: string; readonly runId: string }[]): Promise<void>
+  remove(gone: readonly Owned[]): Promise<void>
+}
+
+/** A file is in the folder of its run, or of the imported adapter that it is of. */
+type Owned = {
+  readonly id: string
+  readonly runId: string | null
+  readonly adapterId?: string | null
 }
 
 /** Makes the folders under `config.home` and clears away uploads that were never finished. */
@@ -55,8 +60,7 @@ export async function openArtifacts(ctx: {
   const incoming = join(root, 'incoming')
   await mkdir(incoming, { recursive: true, mode: 0o700 })
   await sweep(incoming)
-  const place = ({ runId, id }: { readonly runId: string; readonly id: string }) =>
-    join(root, runId, id)
+  const place = ({ runId, adapterId, id }: Owned) => join(root, (runId ?? adapterId)!, id)
 
   return {
     async store(token, query, body) {
@@ -94,8 +98,9 @@ export async function openArtifacts(ctx: {
       }
     },
 
-    async read({ id, runId }) {
-      const file = place({ runId, id })
+    async read(artifact) {
+      const { id } = artifact
+      const file = place(artifact)
       const { size } = await stat(file).catch((cause) => {
         throw new NotFound(`artifact ${id} is no longer kept`, { cause })
       })
@@ -108,13 +113,59 @@ export async function openArtifacts(ctx: {
   }
 }
 
-/** Streams to a temporary file, syncs it, and checks what arrived; returns its size in bytes. */
+/** A copy of a file of this machine among the files of an imported adapter. Its row is the caller's to insert. */
+export async function copyArtifact(
+  { home, limits }: Pick<Config, 'home' | 'limits'>,
+  adapterId: string,
+  from: string,
+): Promise<{ readonly id: string; readonly sha256: string; readonly bytes: number }> {
+  const id = randomUUID()
+  const [partial, folder] = [
+    join(home, 'artifacts/incoming', id),
+    join(home, 'artifacts', adapterId),
+  ]
+  await Promise.all([dirname(partial), folder].map((path) => mkdir(path, { recursive: true })))
+  try {
+    const body = createReadStream(from)
+    const written = await write(partial, basename(from), body, limits.artifactBytes)
+    await rename(partial, join(folder, id))
+    await syncFolder(folder)
+    return { id, ...written }
+  } finally {
+    await rm(partial, { force: true })
+  }
+}
+
+/** Deletes the files of an adapter whose import came to nothing. */
+export const removeCopies = ({ home }: Pick<Config, 'home'>, adapterId: string): Promise<void> =>
+  rm(join(home, 'artifacts', adapterId), { recursive: true, force: true })
+
+/** Writes to a temporary file and checks what arrived; returns its size in bytes. */
 async function receive(
   partial: string,
   { sha256, name }: UploadQuery,
   body: AsyncIterable<Uint8Array>,
   most: number,
 ): Promise<number> {
+  const { bytes, sha256: got } = await write(partial, name, body, most)
+  if (got !== sha256) {
+    throw new InvalidInput([
+      {
+        path: ['sha256'],
+        message: `artifact ${name}: expected ${sha256}, got ${got} over ${bytes} bytes`,
+      },
+    ])
+  }
+  return bytes
+}
+
+/** Streams to a new file and syncs it. */
+async function write(
+  partial: string,
+  name: string,
+  body: AsyncIterable<Uint8Array>,
+  most: number,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const hash = createHash('sha256')
   let bytes = 0
   const file = await open(partial, 'wx', 0o600)
@@ -129,16 +180,7 @@ async function receive(
   } finally {
     await file.close()
   }
-  const got = hash.digest('hex')
-  if (got !== sha256) {
-    throw new InvalidInput([
-      {
-        path: ['sha256'],
-        message: `artifact ${name}: expected ${sha256}, got ${got} over ${bytes} bytes`,
-      },
-    ])
-  }
-  return bytes
+  return { bytes, sha256: hash.digest('hex') }
 }
 
 /** A rename is durable when its folder is. */

@@ -60,8 +60,11 @@ export function createRuntimeRoutes(ctx: Context & { readonly artifacts: Artifac
       const adapter =
         row?.kind === 'ADAPTER' && row.runId !== run.id ? await namedAdapter(tx, run) : null
       // Of its own run, or the adapter that it scores or starts from; of others it does not learn that they exist.
-      if (row === undefined || (row.runId !== run.id && row.runId !== adapter?.runId))
-        throw new NotFound(`no artifact ${id.data}`)
+      const belongs =
+        row?.runId === run.id ||
+        (adapter !== null &&
+          (adapter.runId === null ? row?.adapterId === adapter.id : row?.runId === adapter.runId))
+      if (row === undefined || !belongs) throw new NotFound(`no artifact ${id.data}`)
       return row
     })
     const file = await artifacts.read(artifact)

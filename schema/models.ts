@@ -1,6 +1,9 @@
 /** Base models, datasets and adapters: the things that runs read and make. All are identified by their content. */
+import { sql } from 'drizzle-orm'
 import {
   bigint,
+  boolean,
+  check,
   doublePrecision,
   index,
   integer,
@@ -8,9 +11,11 @@ import {
   snakeCase,
   text,
   timestamp,
+  unique,
   uuid,
   type AnyPgColumn,
 } from 'drizzle-orm/pg-core'
+import { accounts } from './accounts.ts'
 import { runs } from './runs.ts'
 
 const { table } = snakeCase
@@ -42,10 +47,14 @@ export const adapters = table(
   {
     id: uuid().primaryKey().defaultRandom(),
     name: text().notNull(),
+    /** The run that trained it; null for one that was imported, with its files as artifacts of its own. */
     runId: uuid()
-      .notNull()
       .unique()
       .references(() => runs.id),
+    /** Of an import: whose, under which key, and the sha256 of the canonical input that came with it. */
+    accountId: uuid().references(() => accounts.id),
+    importKey: text(),
+    importHash: text(),
     baseModelId: uuid()
       .notNull()
       .references(() => baseModels.id),
@@ -53,6 +62,8 @@ export const adapters = table(
     parameters: bigint({ mode: 'number' }).notNull(),
     r: integer().notNull(),
     alpha: doublePrecision().notNull(),
+    /** Of an import: whether its update is scaled by alpha / √r. Null where its run's spec says so. */
+    rslora: boolean(),
     targetModules: jsonb().$type<string[]>().notNull(),
     /** The optimizer step after which it was taken: the last, or that of the best evaluation. Null where it was not said. */
     step: integer(),
@@ -60,5 +71,9 @@ export const adapters = table(
     parentId: uuid().references((): AnyPgColumn => adapters.id),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   },
-  (t) => [index('adapters_base_model').on(t.baseModelId)],
+  (t) => [
+    index('adapters_base_model').on(t.baseModelId),
+    unique('adapters_import').on(t.accountId, t.importKey),
+    check('adapters_made', sql`(run_id is null) = (import_key is not null)`),
+  ],
 )

@@ -30,7 +30,8 @@ export const relations = defineRelations(tables, (r) => ({
       to: r.baseModels.id,
       optional: false,
     }),
-    run: r.one.runs({ from: r.adapters.runId, to: r.runs.id, optional: false, alias: 'made' }),
+    run: r.one.runs({ from: r.adapters.runId, to: r.runs.id, alias: 'made' }),
+    files: r.many.artifacts(),
     parent: r.one.adapters({ from: r.adapters.parentId, to: r.adapters.id, alias: 'parent' }),
     evaluations: r.many.evaluations(),
   },
@@ -49,7 +50,8 @@ export const relations = defineRelations(tables, (r) => ({
     metrics: r.many.metrics(),
   },
   artifacts: {
-    run: r.one.runs({ from: r.artifacts.runId, to: r.runs.id, optional: false }),
+    run: r.one.runs({ from: r.artifacts.runId, to: r.runs.id }),
+    adapter: r.one.adapters({ from: r.artifacts.adapterId, to: r.adapters.id }),
   },
   events: {
     run: r.one.runs({ from: r.events.runId, to: r.runs.id, optional: false }),

@@ -79,9 +79,10 @@ export const artifacts = table(
   'artifacts',
   {
     id: uuid().primaryKey().defaultRandom(),
-    runId: uuid()
-      .notNull()
-      .references(() => runs.id),
+    /** Null for a file of an imported adapter, which `adapterId` names then. */
+    runId: uuid().references(() => runs.id),
+    adapterId: uuid().references((): AnyPgColumn => adapters.id),
+    /** 0 for a file of an imported adapter. */
     attempt: integer().notNull(),
     kind: text({ enum: ['ADAPTER', 'CHECKPOINT'] }).notNull(),
     name: text().notNull(),
@@ -90,5 +91,9 @@ export const artifacts = table(
     bytes: bigint({ mode: 'number' }).notNull(),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
   },
-  (t) => [index('artifacts_run').on(t.runId, t.kind)],
+  (t) => [
+    index('artifacts_run').on(t.runId, t.kind),
+    index('artifacts_adapter').on(t.adapterId),
+    check('artifacts_owner', sql`(run_id is null) <> (adapter_id is null)`),
+  ],
 )

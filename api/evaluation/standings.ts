@@ -19,7 +19,11 @@ export type Standing = {
   readonly runId: string
   readonly baseModel: { readonly id: string; readonly name: string }
   /** Null: the base model itself, the board's zero line for its adapters. */
-  readonly adapter: { readonly id: string; readonly name: string; readonly runId: string } | null
+  readonly adapter: {
+    readonly id: string
+    readonly name: string
+    readonly runId: string | null
+  } | null
   readonly n: number
   readonly value: number
   readonly standardError: number | null

@@ -7,12 +7,21 @@ const member = { member: true }
 
 export const AdapterType = builder.drizzleNode('adapters', {
   name: 'Adapter',
-  description: "A trained LoRA adapter in PEFT's layout.",
+  description: "A LoRA adapter in PEFT's layout, trained here or imported.",
   id: { column: (adapter) => adapter.id, description: 'Adapter:<uuid>.' },
   authScopes: member,
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'The name of the run that made it.' }),
-    run: t.relation('run', { description: 'The run that made it.' }),
+    name: t.exposeString('name', {
+      description: 'The name of the run that made it, or the one that it was imported under.',
+    }),
+    run: t.relation('run', {
+      nullable: true,
+      description: 'The run that made it; null for one that was imported.',
+    }),
+    imported: t.boolean({
+      description: 'Whether it was trained elsewhere.',
+      resolve: ({ runId }) => runId === null,
+    }),
     model: t.relation('baseModel', { description: 'The base model it belongs on.' }),
     sha256: t.exposeString('sha256', {
       description: 'Hash of its weights: the same spec makes the same adapter.',
@@ -35,7 +44,10 @@ export const AdapterType = builder.drizzleNode('adapters', {
         'The adapter that its training started from; null for a start at the base model.',
     }),
     targetModules: t.exposeStringList('targetModules', { description: 'The linears it updates.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When its training ended.' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When its training ended, or it was imported.',
+    }),
     evaluations: t.relatedConnection('evaluations', {
       description: 'How it did, newest first.',
       complexity: pageCost,

@@ -14,11 +14,14 @@ const ArtifactKind = builder.enumType('ArtifactKind', {
 
 builder.drizzleNode('artifacts', {
   name: 'Artifact',
-  description: 'A stored file of a run.',
+  description: 'A stored file of a run, or of an imported adapter.',
   id: { column: (artifact) => artifact.id, description: 'Artifact:<uuid>.' },
   authScopes: { member: true },
   fields: (t) => ({
-    run: t.relation('run', { description: 'The run that made it.' }),
+    run: t.relation('run', {
+      nullable: true,
+      description: 'The run that made it; null for a file of an imported adapter.',
+    }),
     kind: t.expose('kind', { type: ArtifactKind, description: 'What it is part of.' }),
     name: t.exposeString('name', {
       description: 'Its file name, such as adapter_model.safetensors.',
@@ -27,7 +30,7 @@ builder.drizzleNode('artifacts', {
       nullable: true,
       description: 'The optimizer step of a checkpoint.',
     }),
-    attempt: t.exposeInt('attempt', { description: 'The attempt that made it.' }),
+    attempt: t.exposeInt('attempt', { description: 'The attempt that made it; 0 for an import.' }),
     sha256: t.exposeString('sha256', { description: 'Hash of its bytes.' }),
     bytes: t.exposeFloat('bytes', { description: 'Its size; a whole number.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was stored.' }),

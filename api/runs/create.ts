@@ -5,6 +5,7 @@ import {
   scoreDtype,
   type EvaluateSpec,
   type EvaluationSettings,
+  type Linear,
   type LoraSpec,
   type RunSpec,
   type ScoreDtype,
@@ -266,7 +267,7 @@ async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promi
 const defaultSeed = 1234
 
 /** The same weights at another place are the same model; where they were seen last is where the next run looks. */
-async function keepModel(
+export async function keepModel(
   tx: Db,
   { path, name, revision, family, parameters, dtype }: PinnedModel,
 ): Promise<string> {
@@ -295,7 +296,7 @@ async function findAdapter(db: Db, id: string) {
     with: { baseModel: true, run: true },
   })
   if (adapter === undefined) throw new NotFound(`no adapter ${id}`)
-  return { ...adapter, baseModel: adapter.baseModel!, run: adapter.run! }
+  return { ...adapter, baseModel: adapter.baseModel! }
 }
 
 function expectBase({ baseModel }: FoundAdapter, model: PinnedModel, path: string[]): void {
@@ -309,21 +310,37 @@ function expectBase({ baseModel }: FoundAdapter, model: PinnedModel, path: strin
  * where something else was asked for.
  */
 function continued(
-  { id, run: { spec } }: FoundAdapter,
+  adapter: FoundAdapter,
   asked: NonNullable<TrainInput['lora']>,
   { dropout, ...wanted }: LoraSpec,
 ): LoraSpec {
-  if (spec.kind !== 'TRAIN') throw new Error(`internal: adapter ${id} was not trained`)
+  const { id } = adapter
+  const own = loraOf(adapter)
   const said = (value: unknown) => JSON.stringify(Array.isArray(value) ? value.toSorted() : value)
   const names = Object.keys(wanted) as (keyof typeof wanted)[]
   const issues = names
-    .filter((name) => asked[name] != null && said(wanted[name]) !== said(spec.lora[name]))
+    .filter((name) => asked[name] != null && said(wanted[name]) !== said(own[name]))
     .map((name) => ({
       path: ['lora', name],
-      message: `expected ${said(spec.lora[name])}, which adapter ${id} has, or nothing; got ${said(wanted[name])}`,
+      message: `expected ${said(own[name])}, which adapter ${id} has, or nothing; got ${said(wanted[name])}`,
     }))
   if (issues.length > 0) throw new InvalidInput(issues)
-  return { ...spec.lora, dropout }
+  return { ...own, dropout }
+}
+
+/** Of a training's spec, or as an import says it. */
+function loraOf({
+  id,
+  run,
+  r,
+  alpha,
+  rslora,
+  targetModules,
+}: FoundAdapter): Omit<LoraSpec, 'dropout'> {
+  if (run === null) return { r, alpha, rslora: rslora!, targetModules: targetModules as Linear[] }
+  if (run.spec.kind !== 'TRAIN') throw new Error(`internal: adapter ${id} was not trained`)
+  const { dropout: _, ...own } = run.spec.lora
+  return own
 }
 
 /** All of them, or one InvalidInput with the issues of all. */

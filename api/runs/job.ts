@@ -100,7 +100,7 @@ export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): P
     attempt: run.attempt,
     spec,
     checkpoint: adapter === null ? await newestCheckpoint(db, run.id) : null,
-    adapter: adapter === null ? [] : await adapterFiles(db, adapter.runId),
+    adapter: adapter === null ? [] : await adapterFiles(db, adapter),
     start: adapter === null ? await startFiles(db, run) : [],
     evaluations: await openOrders(db, run),
     leaseSeconds: config.leaseSeconds,
@@ -130,11 +130,18 @@ async function newestCheckpoint(db: Db, runId: string): Promise<ArtifactRef | nu
 /** Files of the adapter that a training starts from. */
 async function startFiles(db: Db, run: Run): Promise<ArtifactRef[]> {
   const parent = run.spec.kind === 'TRAIN' ? await namedAdapter(db, run) : null
-  return parent === null ? [] : adapterFiles(db, parent.runId)
+  return parent === null ? [] : adapterFiles(db, parent)
 }
 
-/** Of the run that made the adapter, by name. */
-export async function adapterFiles(db: Db, runId: string): Promise<ArtifactRef[]> {
+/** Of the run that made the adapter, or its own where it was imported; by name. */
+export async function adapterFiles(
+  db: Db,
+  { id, runId }: Pick<typeof adapters.$inferSelect, 'id' | 'runId'>,
+): Promise<ArtifactRef[]> {
+  if (runId === null) {
+    const own = db.select().from(artifacts).where(eq(artifacts.adapterId, id))
+    return (await own.orderBy(asc(artifacts.name))).map(toRef)
+  }
   const [said] = await db
     .select({ body: events.body })
     .from(events)

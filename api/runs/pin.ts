@@ -1,5 +1,5 @@
 /** Pinning: what a path holds right now, by content, so that a spec means the same thing for ever. */
-import { open, readFile, readdir } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { families, isFamily, type Family } from '#schema/families.ts'
@@ -8,6 +8,7 @@ import type { Config } from '../env.ts'
 import { InvalidInput } from '../problem.ts'
 import { fingerprint } from './fingerprint.ts'
 import { insideRoots } from './paths.ts'
+import { readShapes } from './safetensors.ts'
 
 export type PinnedModel = {
   /** Real path of the directory. */
@@ -133,33 +134,10 @@ async function familyOf(file: string, wrong: (message: string) => InvalidInput):
   return model_type
 }
 
-const Header = z.record(
-  z.string(),
-  z.looseObject({ dtype: z.string().optional(), shape: z.array(z.number()).optional() }),
-)
-
-/** Elements by dtype, from the header alone: 8 bytes of little-endian length, then JSON. */
+/** Elements by dtype, from the header alone. */
 async function countParameters(file: string): Promise<Map<string, number>> {
-  const handle = await open(file)
-  try {
-    const start = await handle.read(Buffer.alloc(8), 0, 8, 0)
-    const { size } = await handle.stat()
-    const length = start.bytesRead === 8 ? Number(start.buffer.readBigUInt64LE()) : Infinity
-    if (length > Math.min(size - 8, 100 << 20))
-      throw new Error(`expected a safetensors header, got a file of ${size} bytes`)
-    const { buffer } = await handle.read(Buffer.alloc(length), 0, length, 8)
-    const header = Header.parse(JSON.parse(buffer.toString('utf8')))
-    const counts = new Map<string, number>()
-    for (const { dtype, shape } of Object.values(header)) {
-      if (dtype === undefined || shape === undefined) continue
-      counts.set(dtype, (counts.get(dtype) ?? 0) + shape.reduce((product, n) => product * n, 1))
-    }
-    return counts
-  } catch (cause) {
-    if (cause instanceof z.ZodError || cause instanceof SyntaxError)
-      throw new Error('expected a safetensors header in JSON', { cause })
-    throw cause
-  } finally {
-    await handle.close()
-  }
+  const counts = new Map<string, number>()
+  for (const { dtype, shape } of (await readShapes(file)).values())
+    counts.set(dtype, (counts.get(dtype) ?? 0) + shape.reduce((product, n) => product * n, 1))
+  return counts
 }

@@ -14,7 +14,7 @@ export type Step = {
   /** Which value left the numbers first, for people; null while all are finite. */
   nonFinite: string | null
   /** Artifacts whose rows are gone: their files follow when the transaction has committed. */
-  readonly pruned: { readonly id: string; readonly runId: string }[]
+  readonly pruned: { readonly id: string; readonly runId: string | null }[]
 }
 
 type Recorders = {

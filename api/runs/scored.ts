@@ -42,7 +42,7 @@ export async function beginEvaluation(
       modelRevision: model!.revision,
       adapter: adapter && [
         { name: 'adapter_model.safetensors', sha256: adapter.sha256 },
-        ...(await adapterFiles(tx, adapter.runId)),
+        ...(await adapterFiles(tx, adapter)),
       ],
       settings,
     }),

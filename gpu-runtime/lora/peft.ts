@@ -98,10 +98,17 @@ const Config = z.looseObject({
   r: z.number().int().positive(),
   lora_alpha: z.number().positive(),
   lora_dropout: z.number().min(0).lt(1).default(0),
+  /** Names, or a regular expression or "all-linear": then its tensors tell which are meant. */
   target_modules: z
-    .array(z.string())
-    .min(1)
-    .transform((names) => names.map((n) => n.split('.').at(-1)!)),
+    .union([
+      z
+        .array(z.string())
+        .min(1)
+        .transform((names) => names.map((n) => n.split('.').at(-1)!)),
+      z.string().transform(() => null),
+    ])
+    .nullable()
+    .default(null),
   bias: z.literal('none').default('none'),
   use_rslora: z.boolean().default(false),
   use_dora: z.literal(false).default(false),
@@ -115,6 +122,11 @@ const Config = z.looseObject({
     .nullable()
     .default(null),
 })
+
+/** The names of the linears that tensors of LoRA are of, each once. */
+const adaptedModules = (tensors: readonly string[]): string[] => [
+  ...new Set(tensors.flatMap((name) => /\.(\w+)\.lora_[AB]\.weight$/.exec(name)?.[1] ?? [])),
+]
 
 /**
  * An adapter that fits a checkpoint: with as many added tokens, and the checkpoint's own rows before them. Throws FormatError
@@ -139,8 +151,13 @@ export async function loadAdapter(
     lora_alpha: alpha,
     lora_dropout: dropout,
     use_rslora: rslora,
-    target_modules: names,
+    target_modules: named,
   } = parsed.data
+  const weights = join(directory, 'adapter_model.safetensors')
+  const { tensors } = await readHeader(weights)
+  const names = named ?? adaptedModules([...tensors.keys()])
+  if (names.length === 0)
+    throw new FormatError(`${weights}: expected tensors of LoRA on linears of the layers, has none`)
   const known = modules(config)
   const targetModules = names.flatMap((name) => {
     const found = known.find((m) => m.name === name)
@@ -151,8 +168,6 @@ export async function loadAdapter(
     return found.parts.map((p) => p.linear)
   })
   const spec: LoraSpec = { r, alpha, rslora, dropout, targetModules }
-  const weights = join(directory, 'adapter_model.safetensors')
-  const { tensors } = await readHeader(weights)
   const expected = sites(config, spec).flatMap((s) => [
     { name: key(s.path, 'A'), shape: [r, s.in] },
     { name: key(s.path, 'B'), shape: [s.out, r] },

@@ -165,9 +165,16 @@ export async function install(overrides: Partial<Config> = {}) {
     async halfDone(): Promise<string[]> {
       const open = await db.select().from(evaluations).where(isNull(evaluations.finishedAt))
       const empty = (
-        await db.query.adapters.findMany({ with: { run: { with: { artifacts: true } } } })
-      ).filter(({ run }) => run!.artifacts.filter(({ kind }) => kind === 'ADAPTER').length !== 2)
-      const rows = (await db.select().from(artifacts)).map(({ runId, id }) => join(runId, id))
+        await db.query.adapters.findMany({
+          with: { files: true, run: { with: { artifacts: true } } },
+        })
+      ).filter(
+        ({ run, files }) =>
+          (run?.artifacts ?? files).filter(({ kind }) => kind === 'ADAPTER').length !== 2,
+      )
+      const rows = (await db.select().from(artifacts)).map(({ runId, adapterId, id }) =>
+        join((runId ?? adapterId)!, id),
+      )
       const folder = join(config.home, 'artifacts')
       const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
         .filter((entry) => entry.isFile())

@@ -123,7 +123,7 @@ export async function createWorld(db: Db) {
       targetModules: ['q_proj'],
     }
     const [row] = await db.insert(adapters).values(values).returning()
-    return { ...row!, run: made }
+    return { ...row!, runId: made.id, run: made }
   }
 
   /** A finished evaluation; `finished: false` leaves it open. `hash` replaces the hash of single documents. */
