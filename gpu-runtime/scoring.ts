@@ -5,7 +5,9 @@ import type { Adapter, Bench } from './workbench.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { FormatError } from './error.ts'
 import { prepareTask, type Prepared } from './evaluation/prepare.ts'
+import { respond } from './evaluation/respond.ts'
 import { documentsOf, evaluate, type Shard } from './evaluation/run.ts'
+import { openGenerator } from './inference/generate.ts'
 import { openScorer } from './inference/score.ts'
 import type { Checkpoint } from './models/checkpoint.ts'
 import type { ComputeType } from './onnx/emit.ts'
@@ -196,7 +198,9 @@ export async function scoreAll(
   }
   for (const order of orders) if (order.unknown.size === 0) scored(order, 0)
   const checkpoints = { BASE: checkpoint, ADAPTER: adapter?.checkpoint ?? checkpoint }
-  for (const sitting of sittings(orders, checkpoints)) {
+  const written = orders.filter(({ task }) => task.task.kind === 'generate_until')
+  const chosen = orders.filter((order) => !written.includes(order))
+  for (const sitting of sittings(chosen, checkpoints)) {
     const subjects = sitting.subjects.map((subject) => (subject === 'ADAPTER' ? adapter : null))
     const scorer = await openScorer(engine, sitting.checkpoint, subjects, sitting)
     for (const lanes of sitting.lanes) {
@@ -215,5 +219,45 @@ export async function scoreAll(
     }
     await scorer.release()
   }
+  const texts = textsFor(bench)
+  const { eosId = null } = bench.chatMl?.text ?? {}
+  for (const sitting of writings(written)) {
+    const { subject, compute } = sitting
+    const tuned = subject === 'ADAPTER' ? adapter : null
+    const stopIds = tuned !== null && eosId !== null ? [eosId] : []
+    const generator = await openGenerator(engine, checkpoints[subject], tuned, { compute })
+    for (const order of sitting.orders) {
+      const asked = { signal, stopIds, wanted: order.unknown }
+      for await (const one of respond(order.task, generator, texts[subject], asked)) {
+        tokens += one.tokens
+        report.event('samples', { key: order.key, samples: [one.sample] })
+        scored(order, 1)
+        progress()
+      }
+      if (waiting.get(order.key)! > 0 && signal.aborted) return null
+    }
+    await generator.release()
+  }
   return done
+}
+
+/** What one generator serves, one order after the other. */
+type Writing = {
+  readonly subject: Subject
+  readonly compute: ComputeType
+  readonly orders: OpenOrder[]
+}
+
+function writings(orders: readonly OpenOrder[]): Writing[] {
+  const found = new Map<string, Writing>()
+  for (const order of orders) {
+    if (order.unknown.size === 0) continue
+    const { subject, task } = order
+    const compute = scoreTypes[task.settings.dtype]
+    const key = `${subject} ${compute}`
+    const writing = found.get(key) ?? { subject, compute, orders: [] }
+    writing.orders.push(order)
+    found.set(key, writing)
+  }
+  return [...found.values()]
 }

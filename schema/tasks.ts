@@ -3,6 +3,7 @@ import type { Metric } from './metrics.ts'
 import { agieval } from './tasks/agieval.ts'
 import { bigBench } from './tasks/bigBench.ts'
 import { demo } from './tasks/demo.ts'
+import { generation } from './tasks/generation.ts'
 import { gpt4all } from './tasks/gpt4all.ts'
 import { languageModeling } from './tasks/languageModeling.ts'
 import { mmlu } from './tasks/mmlu.ts'
@@ -48,6 +49,7 @@ export const tasks: ReadonlyMap<string, TaskEntry> = new Map<string, TaskEntry>(
     ...bigBench,
     ...mmlu,
     ...languageModeling,
+    ...generation,
   }),
 )
 

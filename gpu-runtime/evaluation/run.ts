@@ -152,14 +152,11 @@ function sample(
   prepareds: PreparedDocument,
   scores: readonly ChoiceScore[],
 ): Sample {
-  const { index, hash, content, document } = prepareds
+  const { document } = prepareds
   expectFinite(nameOf(prepared, prepareds), scores)
   const { scores: values, weights, picked = null } = judge(prepared, document, scores)
   return {
-    document: index,
-    hash,
-    content,
-    ...facesOf(document),
+    ...identityOf(prepareds),
     picked,
     choices: scores.map((s): Choice => ({
       logLikelihood: s.logLikelihood,
@@ -190,21 +187,32 @@ function judge(
   }
 }
 
+/** What a sample says of its document, whatever was answered. */
+export const identityOf = ({ index, hash, content, document }: PreparedDocument) => ({
+  document: index,
+  hash,
+  content,
+  ...facesOf(document),
+})
+
+/** A text that databases take, which know neither U+0000 nor half a surrogate pair. */
+export const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
+
 /** What people see of a document; of choices that differ in what comes before them, that too. */
 export function facesOf(
   document: PreparedDocument['document'],
 ): Pick<Sample, 'gold' | 'question' | 'answers'> {
   const { text } = document
   const question = typeof text === 'string' ? text : commonWords(text)
-  const shown = question.slice(-2000)
+  const shown = storable(question.slice(-2000))
   if (!('choices' in document))
     return {
       gold: null,
       question: shown,
-      answers: 'target' in document ? [document.target.slice(0, 400)] : [],
+      answers: 'target' in document ? [storable(document.target.slice(0, 400))] : [],
     }
   const own = (i: number) => (typeof text === 'string' ? '' : `${text[i]!.slice(question.length)} `)
-  const answers = document.choices.map((c, i) => (own(i) + c).trim().slice(0, 400))
+  const answers = document.choices.map((c, i) => storable((own(i) + c).trim().slice(0, 400)))
   return { gold: document.gold[0] ?? null, question: shown, answers }
 }
 

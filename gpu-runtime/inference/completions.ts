@@ -10,6 +10,8 @@ import type { GenerateOptions, Prompts } from './sequence.ts'
 export type CompletionOptions = Omit<GenerateOptions, 'stopIds' | 'ended'> & {
   /** Texts that end a completion and are not in it; the model's end of sequence does so in any case. */
   readonly until: readonly string[]
+  /** Tokens that do the same. */
+  readonly stopIds?: readonly number[]
 }
 
 export type Completion = {
@@ -28,7 +30,7 @@ export async function* completions(
   options: CompletionOptions,
 ): AsyncGenerator<Completion, void> {
   const { eosId } = text
-  const stopIds = eosId === null ? [] : [eosId]
+  const stopIds = [...new Set([...(eosId === null ? [] : [eosId]), ...(options.stopIds ?? [])])]
   const stops = [
     ...options.until,
     ...stopIds.map((id) => text.decode([id], { skipSpecial: false })),

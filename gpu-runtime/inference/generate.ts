@@ -6,6 +6,7 @@ import type { LoraSpec } from '#schema/spec.ts'
 import { lora } from '../lora/lora.ts'
 import type { Checkpoint } from '../models/checkpoint.ts'
 import type { DecoderConfig } from '../models/config.ts'
+import type { ComputeType } from '../onnx/emit.ts'
 import type { Engine } from '../onnx/engine.ts'
 import { scannedSteps } from './scanned.ts'
 import { check, type GenerateOptions, type Prompts, type Subject } from './sequence.ts'
@@ -34,6 +35,8 @@ export type GeneratorOptions = {
   readonly slots?: number
   /** Sequences at once, at most. */
   readonly rows?: number
+  /** What the arithmetic is done in, on a card; by default as the engine has it. */
+  readonly compute?: ComputeType
 }
 
 /**
@@ -60,6 +63,7 @@ export async function openGenerator(
   const { config } = checkpoint
   const { device } = engine
   const { way = device === 'cpu' ? 'STEPPED' : 'SCANNED', slots = slotsOf[device] } = options
+  const placement = { device, compute: options.compute ?? engine.compute }
   const name = `generator ${++opened}`
   if (adapter) await engine.write(`${name}: adapter`, adapter.flat.slice())
   const resident: Readonly<Record<string, string>> = adapter
@@ -70,8 +74,10 @@ export async function openGenerator(
     on: (base) => (adapter ? lora(config, adapter.spec, 0, base) : { parts: base, trainables: [] }),
     resident,
   }
-  const make = { SCANNED: scannedSteps, STEPPED: steppedSteps }[way]
-  const steps = make(engine, subject, name, slots)
+  const steps =
+    way === 'STEPPED'
+      ? steppedSteps(engine, subject, name)
+      : scannedSteps(engine, subject, name, slots, placement)
   let busy = false
   return {
     async *generate(prompts, settings) {

@@ -8,7 +8,7 @@ import { decoder, frozen } from '../models/decoder.ts'
 import { layout, never, stream } from '../models/forest.ts'
 import { ropeTables } from '../models/rope.ts'
 import { emit, type Emitted } from '../onnx/emit.ts'
-import type { Engine, Session } from '../onnx/engine.ts'
+import type { Engine, Placement, Session } from '../onnx/engine.ts'
 import { scan } from '../onnx/scan.ts'
 import { cast, concat, constant, expand, input, rows } from '../tensor/ops.ts'
 import { floats, integers, type Feeds } from '../tensor/feed.ts'
@@ -26,7 +26,13 @@ import {
 } from './sequence.ts'
 
 /** `slots` new tokens a run at most; prompts beyond `rows` wait until all those before them have ended. Vectors are called `name: …`. */
-export function scannedSteps(engine: Engine, subject: Subject, name: string, slots: number): Steps {
+export function scannedSteps(
+  engine: Engine,
+  subject: Subject,
+  name: string,
+  slots: number,
+  placement: Placement,
+): Steps {
   const { config } = subject.checkpoint
   const weights = engine.device === 'cpu' ? 'PACKED' : 'MAPPED'
   // One session at a time: a card would hold the weights once for each.
@@ -38,7 +44,7 @@ export function scannedSteps(engine: Engine, subject: Subject, name: string, slo
   const sessionFor = async (candidates: number): Promise<Session> => {
     if (open?.candidates !== candidates) {
       await release()
-      const program = generationGraph(subject, candidates, slots, engine)
+      const program = generationGraph(subject, candidates, slots, placement)
       open = { candidates, session: await engine.open(program, weights) }
     }
     return open.session
@@ -82,7 +88,7 @@ function generationGraph(
   { checkpoint: { config, weight }, on }: Subject,
   candidates: number,
   slots: number,
-  { compute, device }: Pick<Engine, 'compute' | 'device'>,
+  { compute, device }: Placement,
 ): Emitted {
   const { kvHeads, headDim, layers } = config
   const { parts, trainables } = on(frozen)

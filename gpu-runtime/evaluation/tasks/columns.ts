@@ -84,6 +84,13 @@ export function columns(value: unknown, row: number, task: string) {
         throw fail(`answerKey is ${JSON.stringify(key)}, expected one of ${labels.join(', ')}`)
       return { choices, gold }
     },
+    /** At least one item, each as `isItem` has it. */
+    list<T>(name: string, isItem: (item: unknown) => item is T, kind: string): T[] {
+      const found = get(name)
+      if (!Array.isArray(found) || found.length === 0 || !found.every(isItem))
+        throw fail(`${name} is ${JSON.stringify(found)?.slice(0, 80)}, expected a list ${kind}`)
+      return found
+    },
     messages(name: string): Message[] {
       const found = get(name)
       if (!Array.isArray(found) || found.length === 0 || !found.every(isMessage))

@@ -5,7 +5,9 @@ import { agieval } from './agieval.ts'
 import { arc } from './arc.ts'
 import { bigBench } from './bigBench.ts'
 import { boolq } from './boolq.ts'
+import { gsm8k } from './gsm8k.ts'
 import { hellaswag } from './hellaswag.ts'
+import { ifeval } from './ifeval.ts'
 import { lambadaOpenai } from './lambada.ts'
 import { mmlu } from './mmlu.ts'
 import { openbookqa } from './openbookqa.ts'
@@ -51,6 +53,8 @@ export const taskTable: Readonly<Record<string, Dialects>> = {
     NOUS: { ...lambadaOpenai, delimiter: '', leavesOutItself: true },
   },
   wikitext: everywhere(wikitext),
+  gsm8k,
+  ifeval: { LM_EVAL: ifeval },
   ...family('bigbench_', (_, name) => ({ NOUS: bigBench(name) })),
   ...family('mmlu_', mmlu),
 }

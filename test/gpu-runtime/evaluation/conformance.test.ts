@@ -5,6 +5,7 @@ import test from 'node:test'
 import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
 import { tasks } from '#schema/tasks.ts'
 import { goldenFile } from '../golden.ts'
+import type { GenerationDocument, GenerationTask } from '#gpu-runtime/evaluation/tasks/task.ts'
 import { shared, withoutShared } from '../shared.ts'
 import { examplesOf, golden, rowsOf } from './evaluationGolden.ts'
 import {
@@ -139,3 +140,27 @@ for (const name of [...tasks.keys()].filter((key) => key.startsWith('agieval_'))
       )
     },
   )
+
+test('gsm8k: requests and metrics of version 0.3.0', { skip: withoutShared }, async () => {
+  const expected = recorded()['gsm8k']!
+  const documents = await rendered(
+    settingsOf({ task: 'gsm8k', dialect: 'NOUS' }),
+    shared(`data/${expected.file}`),
+  )
+  assert.equal(documents.length, expected.n_docs)
+  assert.equal(hashOf(documents), expected.requests_sha256)
+  // It was recorded on responses without a number. What we call exact_match_strict is its acc.
+  const task = findTask('gsm8k', 'NOUS') as GenerationTask
+  const judge = (response: (target: string) => string) =>
+    resultsOf(
+      documents
+        .map(({ document }) => document as GenerationDocument)
+        .map((document) => task.judge(document, response(document.target))),
+    )
+  const { exact_match_strict, exact_match_strict_stderr } = judge(() => 'lol')
+  assertResults(
+    { acc: exact_match_strict!, acc_stderr: exact_match_strict_stderr! },
+    expected.results,
+  )
+  assert.equal(judge((target) => ` #### ${target.split('#### ')[1]}`).exact_match_strict, 1)
+})

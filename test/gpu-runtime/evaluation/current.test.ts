@@ -5,11 +5,9 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { tasks } from '#schema/tasks.ts'
-import type { EvaluationSettings } from '#schema/spec.ts'
 import { findTask } from '#gpu-runtime/evaluation/tasks/table.ts'
-import type { Text } from '#gpu-runtime/text/text.ts'
 import { withoutShared } from '../shared.ts'
-import { examplesOf, golden, rowsOf, type Style } from './evaluationGolden.ts'
+import { examplesOf, golden, rowsOf, styled, tagged, type Style } from './evaluationGolden.ts'
 import {
   assertResults,
   hashOf,
@@ -20,22 +18,7 @@ import {
   settingsOf,
 } from './harness.ts'
 
-/** The golden's chat template. */
-const text = {
-  render: (messages) =>
-    `${messages.map(({ role, content }) => `<${role}>${content}</>`).join('')}<assistant>`,
-} as Pick<Text, 'render'> as Text
-
-const settingsFor = (task: string, style: Style): EvaluationSettings =>
-  settingsOf({
-    task,
-    fewShot: style.num_fewshot ?? 0,
-    fewShotSeed: style.seed ?? 1234,
-    chatTemplate: style.apply_chat_template ?? false,
-    fewShotAsMultiturn: style.fewshot_as_multiturn ?? false,
-    systemInstruction: style.system_instruction ?? null,
-    limit: Object.keys(style).length === 0 ? null : 20,
-  })
+const settingsFor = (task: string, style: Style) => settingsOf({ task, ...styled(style) })
 
 for (const [name, asked] of Object.entries(golden.tasks))
   test(`${name}: requests and metrics of today’s harness`, { skip: withoutShared }, async (t) => {
@@ -44,7 +27,7 @@ for (const [name, asked] of Object.entries(golden.tasks))
     for (const [variant, hash] of Object.entries(asked.requests))
       await t.test(variant, async () => {
         const settings = settingsFor(name, golden.variants[variant]!)
-        assert.equal(hashOf(await rendered(settings, rows, examples, text)), hash)
+        assert.equal(hashOf(await rendered(settings, rows, examples, tagged)), hash)
       })
     const documents = await rendered(settingsFor(name, {}), rows)
     assert.equal(documents.length, asked.documents)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { readRows } from '#gpu-runtime/data/rows.ts'
+import type { Text } from '#gpu-runtime/text/text.ts'
 import { goldenFile } from '../golden.ts'
 import { shared } from '../shared.ts'
 
@@ -37,6 +38,22 @@ export const golden = JSON.parse(readFileSync(goldenFile('evaluation.json'), 'ut
   readonly truthfulqa_mc: number[][]
 }
 
+/** The golden's chat template. */
+export const tagged = {
+  render: (messages) =>
+    `${messages.map(({ role, content }) => `<${role}>${content}</>`).join('')}<assistant>`,
+} as Pick<Text, 'render'> as Text
+
+/** Settings of a variant; those with a style were asked of the first 20 documents. */
+export const styled = (style: Style) => ({
+  fewShot: style.num_fewshot ?? 0,
+  fewShotSeed: style.seed ?? 1234,
+  chatTemplate: style.apply_chat_template ?? false,
+  fewShotAsMultiturn: style.fewshot_as_multiturn ?? false,
+  systemInstruction: style.system_instruction ?? null,
+  limit: Object.keys(style).length === 0 ? null : 20,
+})
+
 const folder = await mkdtemp(join(tmpdir(), 'oddsmith-evaluation-'))
 after(() => rm(folder, { recursive: true }))
 
@@ -58,7 +75,7 @@ export const rowsOf = async (name: string, { rows }: Asked): Promise<string> =>
 /** The file of its examples: one of its own unless the rows themselves are meant. */
 export async function examplesOf(
   name: string,
-  { examples }: Asked,
+  { examples }: Pick<Asked, 'examples'>,
   rows: string,
 ): Promise<string | null> {
   if (examples === null) return null
