@@ -65,46 +65,27 @@ export async function* evaluate(
 }
 
 /**
- * Batches of a shard. They are laid out for the whole task, whoever takes which, so that the shards'
- * answers together are those of an undivided evaluation, bit for bit. A document whose requests fell
- * into several batches is whole in one shard: the batches that share documents stay together.
+ * Batches of a shard. They are laid out for the whole task, whoever takes which. A document whose
+ * requests fell into several batches is whole in one shard, that of its first batch, where what lies
+ * in other shards' batches is laid out anew; no score depends on what else is in its batch, so that
+ * the shards' answers together are those of an undivided evaluation, bit for bit.
  */
 export function batchesOf(
   { documents }: Prepared,
   tokenBudget: number,
   { index, count }: Shard = whole,
-): Batch[] {
+): readonly Batch[] {
   const asked = documents.flatMap(({ scored }, document) =>
     scored.map((request, part): Asked => ({ document, part, request })),
   )
   const batches = planBatches(asked, tokenBudget)
   if (count === 1) return batches
-  return bound(batches)
-    .filter((_, group) => group % count === index)
-    .flat()
-}
-
-/** Batches in groups such that no document is in two of them; by their first batches. */
-function bound(batches: readonly Batch[]): Batch[][] {
-  // Disjoint sets, each a tree of batches under its first one.
-  const parent = batches.map((_, i) => i)
-  const first = (batch: number): number => {
-    let root = batch
-    while (parent[root] !== root) root = parent[root]!
-    for (let at = batch; at !== root;) [at, parent[at]] = [parent[at]!, root]
-    return root
-  }
-  const batchOf = new Map<number, number>()
+  const shardOf = new Map<number, number>()
   batches.forEach((batch, i) => {
-    for (const document of documentsIn(batch)) {
-      const [a, b] = [first(i), first(batchOf.get(document) ?? i)]
-      parent[Math.max(a, b)] = Math.min(a, b)
-      batchOf.set(document, i)
-    }
+    for (const d of documentsIn(batch)) if (!shardOf.has(d)) shardOf.set(d, i % count)
   })
-  return [...Map.groupBy(batches.keys(), first).values()].map((group) =>
-    group.map((i) => batches[i]!),
-  )
+  const mine = new Set([...shardOf.keys()].filter((d) => shardOf.get(d) === index))
+  return left(batches, mine, tokenBudget)
 }
 
 const documentsIn = (batch: Batch): number[] =>
@@ -123,7 +104,7 @@ export function documentsOf(prepared: Prepared, tokenBudget: number, shard: Shar
 
 /**
  * What is left of batches when only some documents are wanted. A batch that is wanted as a whole stays
- * as it is, and its scores, to the bit; the rest of the others is laid out anew.
+ * as it is; the rest of the others is laid out anew.
  */
 function left(
   batches: readonly Batch[],

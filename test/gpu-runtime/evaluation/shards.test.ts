@@ -70,7 +70,8 @@ for (const [name, task] of Object.entries(tasks))
       const parts: Sample[][] = []
       for (let index = 0; index < count; index++) {
         const part = await samplesOf(task, { index, count })
-        assert.ok(part.length > 0, `shard ${index} of ${count} has nothing to do`)
+        const share = part.length / task.documents.length
+        assert.ok(share > 0.5 / count && share < 2 / count, `shard ${index} of ${count}: ${share}`)
         const own = documentsOf(task, budget, { index, count }).map((d) => task.documents[d]!.index)
         assert.deepEqual(
           sorted(part).map(({ document }) => document),
@@ -106,18 +107,16 @@ test('any documents can be left out; the others get the same log-likelihoods, in
       found.map(({ document }) => document),
       [...wanted].map((d) => task.documents[d]!.index),
     )
-    for (const { document, choices } of found)
-      choices.forEach(({ logLikelihood }, c) => {
-        const { choices: before } = expected.find((sample) => sample.document === document)!
-        // Float32 sums in another order.
-        assert.ok(Math.abs(logLikelihood! - before[c]!.logLikelihood!) < 1e-4)
-      })
+    assert.deepEqual(
+      found,
+      expected.filter((_, d) => wanted.has(d)),
+    )
     const batches = await Array.fromAsync(evaluate(task, scorer, budget, signal, whole, wanted))
     assert.ok(batches.length < batchesOf(task, budget).length / 2, `${batches.length} batches`)
   }
 })
 
-test('batches that share documents are found in 20,000 of them within seconds', async () => {
+test('20,000 batches that share documents are divided within seconds', async () => {
   const requests = (document: number) =>
     [5, 40, 11].map((length) => ({
       context: Array.from({ length }, (_, i) => document + i),
