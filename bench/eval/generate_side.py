@@ -35,15 +35,15 @@ def say(**line):
 
 
 @torch.inference_mode()
-def generate():
+def generate(most):
     begin = time.perf_counter()
-    made = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=options['maxTokens'])
+    made = model.generate(ids, attention_mask=mask, do_sample=False, max_new_tokens=most)
     return time.perf_counter() - begin, made[:, longest:].tolist()
 
 
-generate()  # warms up
+generate(8)  # warms up
 say(at=time.time())
 while sys.stdin.readline():
-    seconds, tokens = generate()
+    seconds, tokens = generate(options['maxTokens'])
     say(seconds=seconds, tokens=tokens)
 os._exit(0)

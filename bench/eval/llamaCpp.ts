@@ -45,23 +45,23 @@ const context = await model.createContext({
 })
 const sequence = context.getSequence()
 
-async function generate(prompt: readonly number[]): Promise<number[]> {
+async function generate(prompt: readonly number[], most: number): Promise<number[]> {
   await sequence.clearHistory()
   const tokens: number[] = []
   // Tokens that end a text are no end here: every side makes the same number.
   for await (const token of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
     tokens.push(token)
-    if (tokens.length === maxTokens) break
+    if (tokens.length === most) break
   }
   return tokens
 }
 
-await generate(prompts[0]!) // warms up
+await generate(prompts[0]!, 8) // warms up
 say({ at: Date.now() / 1000 })
 for await (const _ of createInterface({ input: process.stdin })) {
   const begin = performance.now()
   const tokens = []
-  for (const prompt of prompts) tokens.push(await generate(prompt))
+  for (const prompt of prompts) tokens.push(await generate(prompt, maxTokens))
   say({ seconds: (performance.now() - begin) / 1000, tokens } satisfies Generated)
 }
 process.exit(0)

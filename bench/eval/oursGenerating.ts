@@ -13,15 +13,19 @@ const say = (line: object): void => void process.stdout.write(`${JSON.stringify(
 const engine = new Engine(threads)
 const generator = await openGenerator(engine, await openCheckpoint(model), null)
 
-async function generate(): Promise<Generated> {
+async function generate(most: number): Promise<Generated> {
   const begin = performance.now()
   const tokens: number[][] = prompts.map(() => [])
-  for await (const run of generator.generate(prompts, { maxTokens, temperature: 0, stopIds: [] }))
+  for await (const run of generator.generate(prompts, {
+    maxTokens: most,
+    temperature: 0,
+    stopIds: [],
+  }))
     run.forEach((more, i) => tokens[i]!.push(...more))
   return { seconds: (performance.now() - begin) / 1000, tokens }
 }
 
-await generate() // warms up
+await generate(8) // warms up
 say({ at: Date.now() / 1000 })
-for await (const _ of createInterface({ input: process.stdin })) say(await generate())
+for await (const _ of createInterface({ input: process.stdin })) say(await generate(maxTokens))
 await engine.close()

@@ -6,7 +6,7 @@ const [whole, tenths, hundredths] = [fixed(0), fixed(1), fixed(2)]
 const times = (x: number | null) => (x === null ? '' : `${x.toFixed(2)} ×`)
 const gigabytes = (bytes: number | null) => (bytes === null ? '' : (bytes / 1e9).toFixed(2))
 
-/** What was not measured is left empty. */
+/** What was not measured is left out. */
 export function summary(f: Figures): string {
   const rate = f.tokensPerSecond
   const tables = [
@@ -55,7 +55,14 @@ export function summary(f: Figures): string {
       ['peak, over the largest of three', hundredths(f.onePass.memory)],
     ],
   ]
-  return tables.map(markdown).join('\n\n')
+  return tables
+    .map(([head, ...rows]) => [
+      head!,
+      ...rows.filter(([, ...cells]) => cells.some((c) => c !== '')),
+    ])
+    .filter((rows) => rows.length > 1)
+    .map(markdown)
+    .join('\n\n')
 }
 
 const row = <T extends object, K extends keyof T>(
