@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { createAccountRoutes } from './accounts/routes.ts'
 import type { Artifacts } from './artifacts.ts'
 import type { Context } from './context.ts'
+import { createExports } from './exports/routes.ts'
 import { createGraph } from './graph/yoga.ts'
 import { InvalidInput, Problem } from './problem.ts'
 import { createRuntimeRoutes } from './runtime.ts'
@@ -50,6 +51,7 @@ export function createApp(ctx: AppContext): Hono {
   const graph = createGraph(ctx)
   app.all('/graphql', (c) => graph.fetch(c.req.raw))
   app.route('/', createAccountRoutes(ctx))
+  app.route('/', createExports(ctx))
   app.route('/', createPages(ctx))
 
   app.onError((error, c) => {

@@ -13,6 +13,7 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
     [
       'api/web/',
       'api/graph/',
+      'api/exports/',
       'api/accounts/',
       'api/runtime.ts',
       'api/artifacts.ts',
@@ -23,6 +24,7 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
   ],
   ['api/web/', ['api/evaluation/', 'api/runs/', 'api/accounts/', 'base', 'schema/']],
   ['api/graph/', ['api/evaluation/', 'api/runs/', 'api/accounts/', 'base', 'schema/']],
+  ['api/exports/', ['api/evaluation/', 'api/runs/', 'api/accounts/', 'base', 'schema/']],
   ['api/dispatch/', ['api/runs/', 'base', 'schema/']],
   ['api/runs/', ['api/evaluation/', 'api/hub/', 'base', 'schema/']],
   ['api/hub/', ['base', 'schema/']],

@@ -203,7 +203,13 @@ function charts({ run, curves, dataset }: RunData): Html | null {
 function evaluationTable({ run }: RunData): Html | null {
   if (run.evaluations.length === 0) return null
   return html`<section>
-    <header><h2>Evaluations</h2></header>
+    <header>
+      <h2>Evaluations</h2>
+      <p class="soft small">
+        ${run.status === 'SUCCEEDED' && html`<a href="/exports/runs/${run.id}/results.json">results.json</a>`}
+        ${run.status === 'SUCCEEDED' && run.spec.suites !== undefined && html` · <a href="/exports/runs/${run.id}/summary.md">summary.md</a>`}
+      </p>
+    </header>
     <div class="card scroll">
       <table class="stack">
         <thead>
@@ -213,11 +219,12 @@ function evaluationTable({ run }: RunData): Html | null {
             <th scope="col">Scores</th>
             <th scope="col" class="number">Documents</th>
             <th scope="col">Prompt</th>
+            <th scope="col">Samples</th>
           </tr>
         </thead>
         <tbody>
           ${run.evaluations.map(
-            ({ task, adapter, scores, documents, promptHash, finishedAt }) =>
+            ({ id, task, adapter, scores, documents, promptHash, finishedAt }) =>
               html`<tr>
                 <th scope="row" class="name">${tasks.get(task)?.title ?? task}</th>
                 <td class="wide">
@@ -228,6 +235,9 @@ function evaluationTable({ run }: RunData): Html | null {
                 </td>
                 <td class="number" data-label="documents">${whole(documents)}</td>
                 <td data-label="prompt"><code title="${promptHash}">${short(promptHash)}</code></td>
+                <td data-label="samples">
+                  ${finishedAt !== null && ['jsonl', 'parquet'].map((kind) => html`<a href="/exports/evaluations/${id}/samples.${kind}">${kind}</a> `)}
+                </td>
               </tr>`,
           )}
         </tbody>
