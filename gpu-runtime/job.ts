@@ -15,6 +15,7 @@ import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
+import { inspect } from './inspect.ts'
 import { openChatMl, tokenizerFiles } from './text/chatMl.ts'
 import { openText } from './text/text.ts'
 import { whole } from './evaluation/run.ts'
@@ -39,6 +40,10 @@ export async function work(
 ): Promise<Ending> {
   const { spec } = job
   report.event('phase', { phase: 'PREPARE' })
+  if (spec.kind === 'INSPECT') {
+    report.event('inspected', { preview: await inspect(spec, signal) })
+    return { type: 'finished', summary: {} }
+  }
   const [checkpoint, text] = await Promise.all([
     openBase(spec, report, signal),
     openText(spec.model.path),

@@ -92,6 +92,36 @@ export const Sample = z.object({
 export type Choice = z.infer<typeof Choice>
 export type Sample = z.infer<typeof Sample>
 
+/** What one document asks: log-likelihoods of continuations after contexts, of a whole text, or a response. */
+export const PreviewRequest = z.object({
+  /** Null where a whole text is scored. */
+  context: z.string().nullable(),
+  /** What is scored behind the context; null where a response is written. */
+  continuation: z.string().nullable(),
+  contextTokens: z.array(z.number().int()),
+  continuationTokens: z.array(z.number().int()),
+})
+export const PreviewDocument = z.object({
+  document: z.number().int().nonnegative(),
+  hash: z.string(),
+  requests: z.array(PreviewRequest),
+  /** Where a response is written: what ends it, and how many tokens it may have. */
+  until: z.array(z.string()),
+  maxTokens: z.number().int().nullable(),
+  gold: z.number().int().nullable(),
+  answers: z.array(z.string()),
+})
+export type PreviewDocument = z.infer<typeof PreviewDocument>
+
+/** What an INSPECT run finds. */
+export const Preview = z.object({
+  /** Of all that would be asked. */
+  documents: z.number().int(),
+  promptHash: z.string(),
+  shown: z.array(PreviewDocument),
+})
+export type Preview = z.infer<typeof Preview>
+
 const body = {
   started: z.object({
     runtime: z.string(),
@@ -142,6 +172,7 @@ const body = {
   evaluation: z.object({ key: z.string(), promptHash: z.string(), documents: z.number().int() }),
   samples: z.object({ key: z.string(), samples: z.array(Sample).max(500) }),
   evaluated: z.object({ key: z.string(), documents: z.number().int() }),
+  inspected: z.object({ preview: Preview }),
   /** The last event of an attempt is one of these three. */
   finished: z.object({ summary: z.record(z.string(), real) }),
   failed: z.object({
@@ -177,6 +208,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   event('evaluation'),
   event('samples'),
   event('evaluated'),
+  event('inspected'),
   event('finished'),
   event('failed'),
   event('interrupted'),

@@ -16,6 +16,7 @@ import {
 import { accounts } from './accounts.ts'
 import { runStatuses } from './lifecycle.ts'
 import { adapters, baseModels, datasets } from './models.ts'
+import type { Preview } from './protocol.ts'
 import type { RunSpec } from './spec.ts'
 
 const { table } = snakeCase
@@ -30,7 +31,7 @@ export const runs = table(
       .notNull()
       .references(() => accounts.id),
     name: text().notNull(),
-    kind: text({ enum: ['TRAIN', 'EVALUATE'] }).notNull(),
+    kind: text({ enum: ['TRAIN', 'EVALUATE', 'INSPECT'] }).notNull(),
     status: text({ enum: runStatuses }).notNull().default('QUEUED'),
     spec: jsonb().$type<RunSpec>().notNull(),
     baseModelId: uuid()
@@ -74,6 +75,14 @@ export const runs = table(
     ),
   ],
 )
+
+/** What INSPECT runs found. */
+export const inspections = table('inspections', {
+  runId: uuid()
+    .primaryKey()
+    .references(() => runs.id, { onDelete: 'cascade' }),
+  preview: jsonb().$type<Preview>().notNull(),
+})
 
 export const artifacts = table(
   'artifacts',

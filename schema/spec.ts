@@ -284,7 +284,21 @@ export const EvaluateSpec = z.object({
     .default(null),
 })
 
-export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec])
+/** What needs the tokenizer and no weights: the documents of one task as a model is asked them. */
+export const InspectSpec = z.object({
+  kind: z.literal('INSPECT'),
+  model: ModelRef,
+  quantization: Quantization.default('NONE'),
+  engine: Engine,
+  /** As an adapter of the model is asked: the two differ where the model has no chat template. */
+  asAdapter: z.boolean(),
+  evaluate: z.array(TaskRef).length(1),
+  /** Of the documents in the order in which they are asked. */
+  after: z.number().int().nonnegative(),
+  first: count.max(50),
+})
+
+export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec, InspectSpec])
 
 export type LoraSpec = z.infer<typeof LoraSpec>
 export type Recipe = z.infer<typeof Recipe>
@@ -295,4 +309,5 @@ export type TaskRef = z.infer<typeof TaskRef>
 export type Engine = z.infer<typeof Engine>
 export type TrainSpec = z.infer<typeof TrainSpec>
 export type EvaluateSpec = z.infer<typeof EvaluateSpec>
+export type InspectSpec = z.infer<typeof InspectSpec>
 export type RunSpec = z.infer<typeof RunSpec>

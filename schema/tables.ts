@@ -10,4 +10,4 @@ export {
 } from './evaluations.ts'
 export { events, metrics } from './events.ts'
 export { adapters, baseModels, datasets } from './models.ts'
-export { artifacts, runs } from './runs.ts'
+export { artifacts, inspections, runs } from './runs.ts'

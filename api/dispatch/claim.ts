@@ -15,11 +15,12 @@ export type Claimed = {
   readonly token: string
 }
 
-/** Takes the first waiting run that is not among `except` and gives its next attempt a lease. Two dispatchers never get the same run. */
+/** Takes the first waiting run of some kinds that is not among `except` and gives its next attempt a lease. Two dispatchers never get the same run. */
 export const claim = (
   db: Db,
   leaseSeconds: number,
   except: readonly string[] = [],
+  kinds: readonly Run['kind'][] = runs.kind.enumValues,
 ): Promise<Claimed | null> =>
   db.transaction(async (tx) => {
     const [first] = await query<{ id: string }>(
@@ -27,6 +28,7 @@ export const claim = (
       sql`
       select id from runs
       where status = 'QUEUED' and cancel_requested_at is null and id <> all(${sql.param(except)}::uuid[])
+        and kind = any(${sql.param(kinds)}::text[])
       order by priority desc, created_at, id limit 1 for update skip locked`,
     )
     if (first === undefined) return null

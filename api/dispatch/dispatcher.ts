@@ -36,6 +36,9 @@ type Active = {
   done: Promise<void>
 }
 
+/** Inspections at once. */
+const inspections = 2
+
 export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispatcher {
   const { db, config, bell } = ctx
   const { launcher, url, grace = 20_000, poll = 1000 } = options
@@ -78,11 +81,24 @@ export function startDispatcher(ctx: Context, options: DispatcherOptions): Dispa
     await endThoseThatMust()
     for (const [id, until] of resting) if (until <= now) resting.delete(id)
     const others = (await launcher.survivors()).filter((id) => !active.has(id)).length
-    while (active.size + others < config.concurrency && !ending.signal.aborted) {
-      const claimed = await claim(db, config.leaseSeconds, [...active.keys(), ...resting.keys()])
+    while (!ending.signal.aborted) {
+      const kinds = kindsWithRoom(others)
+      if (kinds.length === 0) return
+      const except = [...active.keys(), ...resting.keys()]
+      const claimed = await claim(db, config.leaseSeconds, except, kinds)
       if (claimed === null) return
       supervise(claimed)
     }
+  }
+
+  /** Inspections take seconds and no weights: they have places of their own, so that nobody waits for a training to end. */
+  function kindsWithRoom(others: number): Run['kind'][] {
+    const inspecting = [...active.values()].filter(({ run }) => run.kind === 'INSPECT').length
+    const working = active.size - inspecting + others
+    return [
+      ...(working < config.concurrency ? (['TRAIN', 'EVALUATE'] as const) : []),
+      ...(inspecting < inspections ? (['INSPECT'] as const) : []),
+    ]
   }
 
   /** Canceled runs are asked at once; a runtime that has lost its run, or is through with it, gets a moment to leave by itself. */

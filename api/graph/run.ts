@@ -35,6 +35,7 @@ const RunKind = builder.enumType('RunKind', {
       description: 'It trains an adapter and, where tasks are given, scores base and adapter.',
     },
     EVALUATE: { description: 'It scores a base model or an adapter.' },
+    INSPECT: { description: 'It looks at a task or a dataset as a model is given it.' },
   },
 })
 
@@ -229,14 +230,15 @@ builder.queryFields((t) => ({
     type: 'runs',
     authScopes: member,
     complexity: pageCost,
-    description: 'Every run, newest first.',
+    description:
+      'Every training and evaluation, newest first; inspections where they are asked for.',
     args: { filter: t.arg({ type: RunFilter, description: 'Which ones; all unless told.' }) },
     resolve: (query, _root, { filter }, { db }) =>
       db.query.runs.findMany(
         query({
           where: {
             status: { in: [...(filter?.status ?? runStatuses)] },
-            ...(filter?.kind == null ? {} : { kind: filter.kind }),
+            kind: filter?.kind ?? { in: ['TRAIN', 'EVALUATE'] },
           },
           orderBy: { createdAt: 'desc', id: 'desc' },
         }),

@@ -206,7 +206,8 @@ export async function insertRun(
 const suitesOf = (asked: { readonly suites?: readonly SuiteInput[] | undefined } | undefined) =>
   asked?.suites === undefined ? {} : { suites: asked.suites.map(({ suite }) => suite) }
 
-async function pinTasks(
+/** Tasks with their rows by content. InvalidInput where rows or examples are nowhere. */
+export async function pinTasks(
   config: Config,
   wanted: readonly Wanted[],
   { quantization, engine }: Pick<TrainSpec, 'quantization' | 'engine'>,
@@ -290,7 +291,8 @@ async function keepDataset(tx: Db, { path, name, sha256, bytes }: PinnedFile): P
 
 type FoundAdapter = Awaited<ReturnType<typeof findAdapter>>
 
-async function findAdapter(db: Db, id: string) {
+/** With its base model and its run; NotFound where there is none. */
+export async function findAdapter(db: Db, id: string) {
   const adapter = await db.query.adapters.findFirst({
     where: { id },
     with: { baseModel: true, run: true },
@@ -344,7 +346,7 @@ function loraOf({
 }
 
 /** All of them, or one InvalidInput with the issues of all. */
-async function together<T extends readonly unknown[]>(promises: {
+export async function together<T extends readonly unknown[]>(promises: {
   [K in keyof T]: Promise<T[K]>
 }): Promise<T> {
   const settled = await Promise.allSettled(promises as readonly Promise<unknown>[])

@@ -43,7 +43,7 @@ function checkTurns(
     })
 }
 
-const TaskInput = z
+export const TaskInput = z
   .strictObject({
     task: z
       .string()
@@ -105,7 +105,7 @@ const common = {
   priority: z.number().int().min(-1000).max(1000).default(0),
   maxAttempts: z.number().int().min(1).max(100).optional(),
 }
-const ModelInput = z.strictObject({ path: z.string() })
+export const ModelInput = z.strictObject({ path: z.string() })
 
 const TrainSchema = z
   .strictObject({
@@ -143,7 +143,7 @@ const EvaluateSchema = z
   })
 
 /** A missing value may also be said by null, as GraphQL clients do. */
-type Loose<T> = T extends readonly (infer U)[]
+export type Loose<T> = T extends readonly (infer U)[]
   ? readonly Loose<U>[]
   : T extends object
     ? { readonly [K in keyof T]: Loose<T[K]> | (undefined extends T[K] ? null : never) }
@@ -159,7 +159,8 @@ export const parseTrainInput = (input: TrainInput) => parse(TrainSchema, input)
 /** With defaults filled in. InvalidInput lists every wrong field by its path. */
 export const parseEvaluateInput = (input: EvaluateInput) => parse(EvaluateSchema, input)
 
-function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+/** With defaults filled in. InvalidInput lists every wrong field by its path. */
+export function parse<T>(schema: z.ZodType<T>, input: unknown): T {
   const given = withoutNulls(input)
   const parsed = schema.safeParse(given)
   if (parsed.success) return parsed.data

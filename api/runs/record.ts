@@ -1,7 +1,7 @@
 /** The rows that each runtime event makes beside its own: curves, evaluations, samples, the adapter, the comparison. */
 import { and, count, desc, eq, gt, inArray, sql } from 'drizzle-orm'
 import type { EventBody, RunEvent } from '#schema/protocol.ts'
-import { adapters, artifacts, metrics } from '#schema/tables.ts'
+import { adapters, artifacts, inspections, metrics } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { compareRun } from '../evaluation/compare.ts'
 import { adapterOf, openOrders } from './job.ts'
@@ -29,6 +29,14 @@ const recorders: Recorders = {
   evaluation: ({ tx }, run, body) => beginEvaluation(tx, run, body),
   samples: ({ tx }, run, body) => recordSamples(tx, run, body),
   evaluated: ({ tx }, run, body) => endEvaluation(tx, run, body),
+  inspected: async ({ tx }, run, { preview }) => {
+    if (run.spec.kind !== 'INSPECT') throw wrong(run.id, 'only an inspection finds something')
+    const set = { preview }
+    await tx
+      .insert(inspections)
+      .values({ runId: run.id, ...set })
+      .onConflictDoUpdate({ target: inspections.runId, set })
+  },
   finished: async (step, run) => {
     const { tx } = step
     if (run.spec.kind === 'TRAIN' && (await adapterOf(tx, run)) === null)

@@ -79,7 +79,7 @@ export async function runSummary(db: Db, run: Run): Promise<string | null> {
 /** For a training, the base model and, once there is one, its adapter; else what is evaluated. Empty without suites. */
 export async function runSuiteResults(db: Db, run: Run): Promise<SubjectResults[]> {
   const { spec, baseModelId } = run
-  const names = spec.suites ?? []
+  const names = spec.kind === 'INSPECT' ? [] : (spec.suites ?? [])
   if (names.length === 0) return []
   const adapter = await adapterOf(db, run)
   const base = spec.kind === 'TRAIN' || adapter === null ? [null] : []

@@ -1,5 +1,5 @@
 /** GET /runs: all runs, newest first, a page at a time. */
-import { desc, eq, sql } from 'drizzle-orm'
+import { desc, eq, ne, sql } from 'drizzle-orm'
 import { html, raw } from 'hono/html'
 import { accounts, baseModels, comparisonTasks, comparisons, runs } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
@@ -27,6 +27,7 @@ export async function runList(
     .innerJoin(baseModels, eq(baseModels.id, runs.baseModelId))
     .innerJoin(accounts, eq(accounts.id, runs.accountId))
     .leftJoin(comparisons, eq(comparisons.runId, runs.id))
+    .where(ne(runs.kind, 'INSPECT'))
     .orderBy(desc(runs.createdAt), desc(runs.id))
     .limit(pageSize + 1)
     .offset((page - 1) * pageSize)
