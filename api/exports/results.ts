@@ -7,6 +7,7 @@ import { reusable } from '../evaluation/reuse.ts'
 import { settingsHash } from '../evaluation/settings.ts'
 import { Conflict, NotFound } from '../problem.ts'
 import { adapterOf, orders } from '../runs/job.ts'
+import { suiteNames } from '../runs/run.ts'
 import type { HarnessRun, TaskResult } from './harness.ts'
 
 /**
@@ -54,7 +55,7 @@ export async function runResults(
     run: {
       model: model!,
       adapter,
-      suites: run.spec.suites ?? [],
+      suites: suiteNames(run),
       finishedAt,
       seconds: startedAt && finishedAt && (finishedAt.getTime() - startedAt.getTime()) / 1000,
     },

@@ -24,6 +24,10 @@ export const shardOf = ({ spec }: Pick<Run, 'spec'>): EvaluateSpec['shard'] =>
   // Runs that are older than this have no such word in their spec.
   spec.kind === 'EVALUATE' ? ((spec.shard as EvaluateSpec['shard'] | undefined) ?? null) : null
 
+/** The suites that a run was asked for. */
+export const suiteNames = ({ spec }: Pick<Run, 'spec'>): readonly string[] =>
+  spec.kind === 'INSPECT' ? [] : (spec.suites ?? [])
+
 /** The index of the shard as something to order by. */
 export const byShard = (spec: AnyPgColumn): SQL => sql`(${spec}->'shard'->>'index')::int`
 

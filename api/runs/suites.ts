@@ -11,7 +11,7 @@ import { summarizeSuites } from '../evaluation/summary.ts'
 import { InvalidInput, type Issue } from '../problem.ts'
 import type { SuiteInput, TaskInput } from './input.ts'
 import { adapterOf } from './job.ts'
-import type { Run } from './run.ts'
+import { suiteNames, type Run } from './run.ts'
 
 /** A task that a run is asked for, and where in the input. */
 export type Wanted = TaskInput & {
@@ -79,7 +79,7 @@ export async function runSummary(db: Db, run: Run): Promise<string | null> {
 /** For a training, the base model and, once there is one, its adapter; else what is evaluated. Empty without suites. */
 export async function runSuiteResults(db: Db, run: Run): Promise<SubjectResults[]> {
   const { spec, baseModelId } = run
-  const names = spec.kind === 'INSPECT' ? [] : (spec.suites ?? [])
+  const names = suiteNames(run)
   if (names.length === 0) return []
   const adapter = await adapterOf(db, run)
   const base = spec.kind === 'TRAIN' || adapter === null ? [null] : []

@@ -3,6 +3,7 @@ import { html, raw } from 'hono/html'
 import { isTerminal } from '#schema/lifecycle.ts'
 import { tasks } from '#schema/tasks.ts'
 import type { Context } from '../context.ts'
+import { suiteNames } from '../runs/run.ts'
 import { chart } from './chart.ts'
 import { comparisonTable } from './comparisonTable.ts'
 import { amount, clock, duration, moment, plural, score, short, whole } from './format.ts'
@@ -207,7 +208,7 @@ function evaluationTable({ run }: RunData): Html | null {
       <h2>Evaluations</h2>
       <p class="soft small">
         ${run.status === 'SUCCEEDED' && html`<a href="/exports/runs/${run.id}/results.json">results.json</a>`}
-        ${run.status === 'SUCCEEDED' && run.spec.suites !== undefined && html` · <a href="/exports/runs/${run.id}/summary.md">summary.md</a>`}
+        ${run.status === 'SUCCEEDED' && suiteNames(run).length > 0 && html` · <a href="/exports/runs/${run.id}/summary.md">summary.md</a>`}
       </p>
     </header>
     <div class="card scroll">

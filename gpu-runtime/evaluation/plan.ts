@@ -17,8 +17,8 @@ export type Asked = {
 export type Batch = readonly Tree<Asked>[]
 
 /**
- * All requests in batches of at most `budget` tokens (a single request that is larger has one of its
- * own). Common beginnings are shared within a batch; trees of one batch are alike in shape, so that
+ * All requests in batches of at most `budget` tokens, where a common beginning does not count (a single
+ * request that is larger has a batch of its own). Common beginnings are shared within a batch; trees of one batch are alike in shape, so that
  * little of attention's rectangles stays empty.
  */
 export function planBatches(asked: readonly Asked[], budget: number): Batch[] {
@@ -47,7 +47,7 @@ function pieces(tree: Tree<Asked>, budget: number): Tree<Asked>[] {
     (a, b) => requestTokens(b.request) - requestTokens(a.request) || order(a, b),
   )
   const own = ({ request }: Asked) => requestTokens(request) - prefix.length
-  return byBudget(sorted, own, Math.max(1, budget - prefix.length)).map((piece) => ({
+  return byBudget(sorted, own, budget).map((piece) => ({
     prefix,
     items: piece,
   }))

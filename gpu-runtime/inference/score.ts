@@ -66,7 +66,9 @@ let opened = 0
 
 /**
  * Scores subjects, each the base model itself (null) or an adapter on it, on the same tokens in one
- * pass over them. Adapters of one shape share a session, which has each one's numbers at hand.
+ * pass over them. Adapters of one shape share a session, which has each one's numbers at hand. Beside
+ * an adapter the base model has no session either: it is the adapter whose numbers are all 0, which
+ * adds 0 to what the base computes.
  */
 export async function openScorer(
   engine: Engine,
@@ -83,13 +85,17 @@ export async function openScorer(
     sessions.set(key, found)
     return found
   }
+  // Rows of added tokens are no difference to the base, but its own.
+  const beside = config.addedTokens === 0 ? subjects.find((subject) => subject !== null) : undefined
+  const none = beside && { spec: beside.spec, flat: new Float32Array(beside.flat.length) }
   const lanes = await Promise.all(
     subjects.map(async (subject, i) => {
-      const none: Readonly<Record<string, string>> = {}
-      if (subject === null) return { session: await open(null), resident: none }
-      const trainables = `${name}: adapter ${i}`
-      await engine.write(trainables, subject.flat.slice())
-      return { session: await open(subject.spec), resident: { trainables } }
+      const tuned = subject ?? none
+      const resident: Record<string, string> = {}
+      if (tuned === undefined) return { session: await open(null), resident }
+      resident['trainables'] = `${name}: adapter ${i}`
+      await engine.write(resident['trainables'], tuned.flat.slice())
+      return { session: await open(tuned.spec), resident }
     }),
   )
   return {
