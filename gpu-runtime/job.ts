@@ -13,6 +13,7 @@ import { adapterFiles, hasAddedRows, loadAdapter, saveAdapter } from './lora/pef
 import { withAddedTokens } from './models/addedTokens.ts'
 import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
+import { openProbe } from './benchmarks.ts'
 import type { Client } from './client.ts'
 import type { Reporter } from './report.ts'
 import { inspect } from './inspect.ts'
@@ -22,6 +23,7 @@ import { whole } from './evaluation/run.ts'
 import { cacheFolder } from './quantization/store.ts'
 import { prepareAll, scoreAll } from './scoring.ts'
 import { Pairs, type PairSource } from './training/pairs.ts'
+import type { Probe } from './training/probe.ts'
 import { loadState, saveState, type TrainingState } from './training/state.ts'
 import { threadsOf, train } from './training/train.ts'
 import type { Adapter, Bench } from './workbench.ts'
@@ -70,7 +72,8 @@ export async function work(
       adapter = await fetchAdapter(job.adapter, bench)
       started(report, engine, null)
     } else if (spec.kind === 'TRAIN') {
-      const ending = await trainAdapter(job, spec, bench)
+      const probe = await openProbe(spec, grown(bench), bench)
+      const ending = await trainAdapter(job, spec, bench, probe)
       if ('step' in ending) return { type: 'interrupted', step: ending.step }
       adapter = ending.adapter
       Object.assign(summary, ending.summary)
@@ -118,6 +121,7 @@ async function trainAdapter(
   job: Job,
   spec: TrainSpec,
   bench: Bench,
+  probe: Probe | null,
 ): Promise<{ step: number } | { adapter: Adapter; summary: Record<string, number> }> {
   const { client, report, signal, engine, card, scratch, chatMl } = bench
   const checkpoint = grown(bench)
@@ -152,6 +156,7 @@ async function trainAdapter(
       start,
       resume,
       memory,
+      probe,
       signal,
     })) {
       switch (event.type) {

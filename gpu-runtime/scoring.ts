@@ -61,7 +61,7 @@ export async function prepareAll(
 }
 
 /** What the arithmetic of scores is done in; what NF4 adds is the checkpoint's matter. */
-const scoreTypes: { readonly [D in ScoreDtype]: ComputeType } = {
+export const scoreTypes: { readonly [D in ScoreDtype]: ComputeType } = {
   FLOAT32: 'float32',
   BFLOAT16: 'bfloat16',
   FLOAT16: 'float16',

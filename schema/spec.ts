@@ -249,6 +249,14 @@ export const Engine = z.object({
 
 const AdapterRef = z.object({ id: z.uuid(), sha256 })
 
+/** How often: below 1 a fraction of the run (0.2: five times, and before the first step), else a number of steps. */
+export const BenchmarksEvery = z
+  .number()
+  .positive()
+  .refine((n) => n < 1 || Number.isInteger(n), {
+    error: 'expected a fraction below 1 or a whole number of steps',
+  })
+
 export const TrainSpec = z.object({
   kind: z.literal('TRAIN'),
   model: ModelRef,
@@ -261,6 +269,8 @@ export const TrainSpec = z.object({
   engine: Engine,
   /** Tasks on which base and adapter are scored after training. */
   evaluate: z.array(TaskRef),
+  /** What the adapter is scored on between steps, each task on its first documents. Absent: nothing. */
+  benchmarks: z.object({ every: BenchmarksEvery, tasks: z.array(TaskRef).min(1) }).optional(),
   suites: Suites,
 })
 

@@ -34,7 +34,8 @@ const DatasetInput = builder.inputType('DatasetInput', {
 })
 
 const EvaluateClause = builder.inputType('EvaluateClause', {
-  description: 'What base model and adapter are scored on after training.',
+  description:
+    'What base model and adapter are scored on after training and, with `every`, during it.',
   fields: (t) => ({
     tasks: t.field({
       type: [EvaluateTaskInput],
@@ -43,6 +44,14 @@ const EvaluateClause = builder.inputType('EvaluateClause', {
     suites: t.field({
       type: [EvaluateSuiteInput],
       description: 'Suites, each once, whose tasks are scored beside those of `tasks`.',
+    }),
+    every: t.float({
+      description:
+        'How often the adapter, as it then is, is scored on `tasks` during training: below 1 a fraction of the run, else a number of steps; before the first step and after the last in any case. The curves are named eval_<task>/<metric>. Default: not at all.',
+    }),
+    limit: t.int({
+      description:
+        'With `every`: the first so many documents of each task, or its own limit where that is smaller, up to 10000. Default: 100.',
     }),
   }),
 })

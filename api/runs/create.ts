@@ -26,6 +26,7 @@ import {
   parseTrainInput,
   type EvaluateInput,
   type SuiteInput,
+  type TrainingTasks,
   type TrainInput,
 } from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
@@ -64,6 +65,7 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
     lora,
     engine: parsed.engine,
     evaluate,
+    ...benchmarksOf(parsed.evaluate, evaluate),
     ...suitesOf(parsed.evaluate),
   }
   return ctx.db.transaction(async (tx) =>
@@ -205,6 +207,23 @@ export async function insertRun(
 
 const suitesOf = (asked: { readonly suites?: readonly SuiteInput[] | undefined } | undefined) =>
   asked?.suites === undefined ? {} : { suites: asked.suites.map(({ suite }) => suite) }
+
+/** Documents of each task that are scored during training unless asked otherwise. */
+const curveLimit = 100
+
+/** `pinned` begins with the tasks that were named one by one. */
+function benchmarksOf(
+  asked: TrainingTasks | undefined,
+  pinned: readonly TaskRef[],
+): Pick<TrainSpec, 'benchmarks'> {
+  if (asked?.every === undefined) return {}
+  const { every, limit = curveLimit, tasks: named = [] } = asked
+  const shortened = pinned.slice(0, named.length).map(({ settings, ...files }) => ({
+    ...files,
+    settings: { ...settings, limit: Math.min(limit, settings.limit ?? limit) },
+  }))
+  return { benchmarks: { every, tasks: shortened } }
+}
 
 /** Tasks with their rows by content. InvalidInput where rows or examples are nowhere. */
 export async function pinTasks(

@@ -1,6 +1,7 @@
 /** What a client says to start a run; defaults and limits are those of the spec. */
 import { z } from 'zod'
 import {
+  BenchmarksEvery,
   DatasetRef,
   Engine,
   EvaluationSettings,
@@ -107,6 +108,37 @@ const common = {
 }
 export const ModelInput = z.strictObject({ path: z.string() })
 
+const TrainedOn = z
+  .strictObject({
+    tasks: Tasks.optional(),
+    suites: Suites.optional(),
+    /** `tasks` are scored during training too, so often. */
+    every: BenchmarksEvery.optional(),
+    /** First documents only, during training. */
+    limit: z.number().int().positive().max(10_000).optional(),
+  })
+  .superRefine(({ tasks: asked = [], every, limit }, ctx) => {
+    const issue = (path: (string | number)[], message: string) =>
+      ctx.addIssue({ code: 'custom', path, message })
+    if (every === undefined) {
+      if (limit !== undefined)
+        issue(['limit'], "expected it with every only; a task's own limit is beside its name")
+      return
+    }
+    if (asked.length === 0)
+      issue(['every'], 'expected tasks, which are scored during training; suites are not')
+    asked.forEach(({ task }, i) => {
+      if (tasks.get(task)?.kind === 'generate_until')
+        issue(
+          ['tasks', i, 'task'],
+          `expected tasks that are scored by likelihood with every, got ${task}, whose answers are written; score it in a run of its own`,
+        )
+    })
+  })
+
+/** What a training is scored on, checked. */
+export type TrainingTasks = z.infer<typeof TrainedOn>
+
 const TrainSchema = z
   .strictObject({
     ...common,
@@ -116,7 +148,7 @@ const TrainSchema = z
     dataset: DatasetRef.omit({ sha256: true }).strict(),
     recipe: Recipe.strict().prefault({}),
     lora: LoraSpec.strict().prefault({}),
-    evaluate: z.strictObject({ tasks: Tasks.optional(), suites: Suites.optional() }).optional(),
+    evaluate: TrainedOn.optional(),
   })
   .refine(({ recipe, dataset }) => recipe.keepBest === null || dataset.testSize > 0, {
     error: 'expected testSize above 0: keepBest needs held-out rows',

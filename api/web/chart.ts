@@ -9,6 +9,10 @@ export type Chart = {
   readonly name: string
   readonly train: readonly Point[]
   readonly held: readonly Point[]
+  /** What the points are of. */
+  readonly heldOn?: string
+  /** A value to look at the points against. */
+  readonly reference?: { readonly name: string; readonly value: number } | null
   /** Steps of the whole run, so that all charts of a page have the same axis. */
   readonly steps: number
 }
@@ -16,8 +20,16 @@ export type Chart = {
 /** The plot stretches with the page, so lines are drawn in a square of this size with strokes that do not scale. */
 const square = 1000
 
-export function chart({ name, train, held, steps }: Chart): Html {
+export function chart({
+  name,
+  train,
+  held,
+  heldOn = 'held out',
+  reference = null,
+  steps,
+}: Chart): Html {
   const values = [...train, ...held].map((point) => point.value)
+  if (reference !== null) values.push(reference.value)
   const y = scale(Math.min(...values), Math.max(...values), 5)
   const x = scale(0, Math.max(1, steps), 4)
   const end: Scale = { ...x, high: Math.max(1, steps) }
@@ -28,14 +40,15 @@ export function chart({ name, train, held, steps }: Chart): Html {
       <b>${name}</b
       ><span
         >${last(smooth) && html`<i class="legend"></i>${brief(last(smooth)!.value)}`}
-        ${last(held) && html`&ensp;<i class="legend held"></i>held out ${brief(last(held)!.value)}`}</span
+        ${last(held) && html`&ensp;<i class="legend held"></i>${heldOn} ${brief(last(held)!.value)}`}
+        ${reference && html`&ensp;<i class="legend reference"></i>${reference.name} ${brief(reference.value)}`}</span
       >
     </figcaption>
     <div class="plot">
       <svg aria-hidden="true">
         ${y.ticks.map((tick) => html`<text x="88%" y="${place(y, tick, true)}" dy="3.5" text-anchor="end">${label(tick, y)}</text>`)}
       </svg>
-      <svg role="img" aria-label="${describe(name, train, held)}">
+      <svg role="img" aria-label="${describe(name, train, held, heldOn, reference)}">
         ${y.ticks.map((tick) => html`<line class="${Math.abs(tick) < 1e-12 ? 'grid zero' : 'grid'}" x1="0" x2="100%" y1="${place(y, tick, true)}" y2="${place(y, tick, true)}" />`)}
         <svg
           width="100%"
@@ -43,6 +56,7 @@ export function chart({ name, train, held, steps }: Chart): Html {
           viewBox="0 0 ${square} ${square}"
           preserveAspectRatio="none"
         >
+          ${reference && html`<path class="reference" d="M${at({ step: 0, value: reference.value }, end, y)}H${square}" />`}
           ${smooth !== train && html`<polyline class="raw" points="${path(train, end, y)}" />`}
           ${smooth.length > 1 && html`<polyline class="line" points="${path(smooth, end, y)}" />`}
           ${held.length > 1 && html`<polyline class="held" points="${path(held, end, y)}" />`}
@@ -96,12 +110,19 @@ export function smoothed(points: readonly Point[]): Point[] {
   })
 }
 
-function describe(name: string, train: readonly Point[], held: readonly Point[]): string {
+function describe(
+  name: string,
+  train: readonly Point[],
+  held: readonly Point[],
+  heldOn: string,
+  reference: Chart['reference'],
+): string {
   const say = (points: readonly Point[], what: string) =>
     points.length === 0
       ? []
       : [
           `${what} from ${brief(points[0]!.value)} at step ${points[0]!.step} to ${brief(points.at(-1)!.value)} at step ${points.at(-1)!.step}`,
         ]
-  return `${name}: ${[...say(train, 'training'), ...say(held, 'held out')].join('; ')}`
+  const against = reference ? [`${reference.name} ${brief(reference.value)}`] : []
+  return `${name}: ${[...say(train, 'training'), ...say(held, heldOn), ...against].join('; ')}`
 }

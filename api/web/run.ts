@@ -179,16 +179,27 @@ const first = [
 ]
 
 function charts({ run, curves, dataset }: RunData): Html | null {
-  const names = [...new Set([...curves.keys()].map((name) => name.replace(/^eval_/, '')))]
-  if (names.length === 0) return null
+  const benchmarks = benchmarkCurves(run, curves.keys())
+  const trained = [...curves.keys()].filter((name) => !benchmarks.has(name))
+  const names = [...new Set(trained.map((name) => name.replace(/^eval_/, '')))]
+  if (curves.size === 0) return null
   const lastStep = Math.max(...[...curves.values()].map((points) => points.at(-1)!.step))
   const steps = run.status === 'SUCCEEDED' ? lastStep : Math.max(lastStep, dataset?.steps ?? 0)
   const draw = (name: string) =>
     chart({ name, train: curves.get(name) ?? [], held: curves.get(`eval_${name}`) ?? [], steps })
+  const start = run.evaluated === null ? run.baseModel.name : run.evaluated.name
+  const drawScored = ([name, { title, documents }]: [string, Benchmark]) => {
+    const held = curves.get(name)!
+    const [before] = held
+    const reference = before?.step === 0 ? { name: start, value: before.value } : null
+    return chart({ name: title, train: [], held, heldOn: documents, reference, steps })
+  }
   const others = names.filter((name) => !first.includes(name)).sort()
   return html`<section>
     <header><h2>Curves</h2></header>
-    <div class="charts">${first.filter((name) => names.includes(name)).map(draw)}</div>
+    <div class="charts">
+      ${first.filter((name) => names.includes(name)).map(draw)}${[...benchmarks].map(drawScored)}
+    </div>
     ${
       others.length > 0 &&
       html`<section>
@@ -199,6 +210,26 @@ function charts({ run, curves, dataset }: RunData): Html | null {
       </section>`
     }
   </section>`
+}
+
+type Benchmark = { readonly title: string; readonly documents: string }
+
+/** The curves that tasks have during training, with what they are titled. */
+function benchmarkCurves(
+  { spec }: RunData['run'],
+  names: Iterable<string>,
+): ReadonlyMap<string, Benchmark> {
+  const asked = spec.kind === 'TRAIN' ? (spec.benchmarks?.tasks ?? []) : []
+  const found = new Map<string, Benchmark>()
+  for (const name of [...names].sort())
+    for (const { settings } of asked) {
+      const { task, limit } = settings
+      const prefix = `eval_${task}/`
+      if (!name.startsWith(prefix)) continue
+      const title = `${tasks.get(task)?.title ?? task}, ${name.slice(prefix.length)}`
+      found.set(name, { title, documents: `first ${whole(limit!)} documents` })
+    }
+  return found
 }
 
 function evaluationTable({ run }: RunData): Html | null {

@@ -44,6 +44,12 @@ export function specFacts(spec: RunSpec): Html {
       ['Seed', String(recipe.seed)],
     )
   }
+  if (spec.kind === 'TRAIN' && spec.benchmarks !== undefined) {
+    const { every, tasks: watched } = spec.benchmarks
+    const often = every < 1 ? `${every} of the run` : plural(every, 'step')
+    const named = watched.map(({ settings: { task, limit } }) => `${task} (first ${limit})`)
+    facts.push(['Watched', `every ${often}: ${named.join(', ')}`])
+  }
   const tasks = spec.evaluate.map(
     ({ settings }) =>
       settings.task + (settings.limit === null ? '' : ` (first ${whole(settings.limit)})`),

@@ -16,6 +16,7 @@ import { openOptimizer } from './optimizer.ts'
 import { expectFits, type PairSource } from './pairs.ts'
 import { Pipeline } from './pipeline.ts'
 import { plan } from './plan.ts'
+import { probeDue, type Probe } from './probe.ts'
 import { prefetch } from './prefetch.ts'
 import { runsOf, Tally, type Run, type RunMaker } from './runs.ts'
 import { learningRate } from './schedule.ts'
@@ -72,6 +73,8 @@ export type Training = {
   readonly resume: TrainingState | null
   /** Bytes that a run may take, for a spec that leaves recomputation to us; default what this process can still have. */
   readonly memory?: number
+  /** Looks at the adapter between steps; null for nobody. */
+  readonly probe?: Probe | null
   readonly signal: AbortSignal
 }
 
@@ -94,6 +97,7 @@ export async function* train({
   resume,
   signal,
   memory = process.availableMemory(),
+  probe = null,
 }: Training): AsyncGenerator<TrainEvent> {
   const { recipe, lora, dataset } = spec
   const { config } = checkpoint
@@ -196,6 +200,8 @@ export async function* train({
     const checkpointDue = (step: number) =>
       recipe.checkpointEvery > 0 && step % recipe.checkpointEvery === 0 && step < steps.steps
 
+    const measured = (step: number) => probe !== null && probeDue(probe, step, steps.steps)
+
     let best: Best | null = resume?.best ?? null
     const keepBest = async (step: number, values: Values): Promise<void> => {
       if (recipe.keepBest === null) return
@@ -215,6 +221,14 @@ export async function* train({
       return { step, trainables, moments, window, lossScale: scale?.state ?? null, best }
     }
 
+    /** False: interrupted. An attempt that goes on from this step measures anew, and the adapter being the same, the same. */
+    async function* measure(step: number): AsyncGenerator<TrainEvent, boolean> {
+      const values = await probe!.measure(await engine.read('trainables'))
+      if (values !== null) yield { type: 'metrics', step, values }
+      else yield { type: 'state', state: await state(step) }
+      return values !== null
+    }
+
     const common = (): Feeds => (scale ? { lossScale: floats([scale.state.value], []) } : {})
     const pipeline = new Pipeline(session, feed)
     signal.throwIfAborted()
@@ -227,6 +241,7 @@ export async function* train({
       test: test.length,
       steps: steps.steps,
     }
+    if (measured(begin - 1) && !(yield* measure(begin - 1))) return
     const done = { tokens: 0, seconds: 0, steps: 0 }
     let since = performance.now()
     let cuts: Cuts | null = null
@@ -252,7 +267,7 @@ export async function* train({
       const moved = optimizer.step(step, rate)
       moved.catch(() => {})
       // Whatever needs the engine between two steps comes before the next one's first run, and so does a scale that the norm decides.
-      const pause = scale !== null || evaluationDue(step) || checkpointDue(step)
+      const pause = scale !== null || evaluationDue(step) || measured(step) || checkpointDue(step)
       if (!pause) await pipeline.begin(common())
       const norm = await moved
       const finite = Number.isFinite(norm)
@@ -290,6 +305,7 @@ export async function* train({
         yield { type: 'metrics', step, values: held }
         await keepBest(step, held)
       }
+      if (measured(step) && !(yield* measure(step))) return
       const kept = checkpointDue(step) ? state(step) : null
       if (pause) {
         since = performance.now()

@@ -21,7 +21,7 @@ const spec = {
     checkpointEvery: 2,
   },
   engine: { threads: 1, tokenBudget: 256 },
-  evaluate: { tasks: [{ task: 'who_is_bigger', limit: 100 }] },
+  evaluate: { tasks: [{ task: 'who_is_bigger', limit: 100 }], every: 0.25, limit: 40 },
 }
 
 /** The same spec in one go, first and once: what all others are held to. */
@@ -58,6 +58,43 @@ test('a run that nobody disturbs has every step of every curve once', () => {
   )
 })
 
+test('a benchmark during training is a curve from the base model to the adapter, and changes neither the others nor the adapter', async () => {
+  const { every: _, limit: __, ...evaluate } = spec.evaluate
+  const { run } = await there.ended(await there.train({ ...spec, evaluate }))
+  const benchmark = (name: string) => name.startsWith('eval_who_is_bigger/')
+  const names = Object.keys(expected.curves)
+  assert.deepEqual(names.filter(benchmark), [
+    'eval_who_is_bigger/acc',
+    'eval_who_is_bigger/acc_norm',
+  ])
+  assert.deepEqual(outcome(run), {
+    ...expected,
+    curves: Object.fromEntries(
+      Object.entries(expected.curves).filter(([name]) => !benchmark(name)),
+    ),
+  })
+  const document =
+    'query ($id: ID!) { evaluation(id: $id) { samples(first: 40) { nodes { scores { metric value } } } } }'
+  /** Over the first 40 documents, of what was scored when training had ended. */
+  const firstOf = async (isBase: boolean, metric: string): Promise<number> => {
+    const { id } = undisturbed.run.evaluations.find((e: any) => (e.adapter === null) === isBase)
+    const { evaluation } = await there.client.query<any>(document, { id })
+    const scores = evaluation.samples.nodes.map(
+      (sample: any) => sample.scores.find((score: any) => score.metric === metric).value,
+    )
+    return scores.reduce((sum: number, score: number) => sum + score, 0) / 40
+  }
+  for (const metric of ['acc', 'acc_norm']) {
+    const curve = expected.curves[`eval_who_is_bigger/${metric}`]!
+    assert.deepEqual(
+      curve.map(({ step }) => step),
+      [0, 4, 8, 12, 16],
+    )
+    assert.equal(curve[0]!.value, await firstOf(true, metric))
+    assert.equal(curve.at(-1)!.value, await firstOf(false, metric))
+  }
+})
+
 test('kill -9 in the middle of training: resumed from the checkpoint, the same curve, the same adapter to the byte', async () => {
   const id = await there.train(spec)
   await there.until(id, ({ type }) => type === 'checkpoint')
@@ -87,7 +124,8 @@ test('kill -9 in the middle of scoring: what was scored stays, nothing is traine
   const rows = join(there.inputs, 'benchmark.jsonl')
   await writeFile(rows, (await readFile(embedded.benchmark, 'utf8')).repeat(4))
   const n = 4 * 440
-  const id = await there.train({ ...spec, evaluate: { tasks: [{ task: 'who_is_bigger', rows }] } })
+  const tasks = [{ task: 'who_is_bigger', rows }]
+  const id = await there.train({ ...spec, evaluate: { ...spec.evaluate, tasks } })
   await there.until(
     id,
     ({ type, body }) => type === 'samples' && body['key'] === 'BASE:who_is_bigger',

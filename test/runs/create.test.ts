@@ -5,7 +5,7 @@ import test from 'node:test'
 import { eq, sql } from 'drizzle-orm'
 import { query } from '#api/database.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '#api/problem.ts'
-import { createEvaluation, createTraining } from '#api/runs/create.ts'
+import { createEvaluation, createTraining, type TrainInput } from '#api/runs/create.ts'
 import { retryRun } from '#api/runs/retry.ts'
 import { cancelRun } from '#api/runs/cancel.ts'
 import { RunSpec } from '#schema/spec.ts'
@@ -74,6 +74,27 @@ test('wrong fields are named by their paths, all at once', async () => {
   ])
   const typo = trainInput(files, { recipe: { learning_rate: 1 } as never })
   assert.match((await issuesOf(createTraining(ctx, actor, typo)))[0]!.message, /learning_rate/)
+})
+
+test('what is scored during training is said with how often, and is what likelihood scores', async () => {
+  const wrong = async (evaluate: TrainInput['evaluate']) =>
+    (await issuesOf(createTraining(ctx, actor, trainInput(files, { evaluate })))).map(
+      ({ path, message }) => `${path.join('.')}: ${message}`,
+    )
+  assert.deepEqual(await wrong({ limit: 10 }), [
+    "evaluate.limit: expected it with every only; a task's own limit is beside its name, got 10",
+  ])
+  assert.deepEqual(await wrong({ every: 0.2 }), [
+    'evaluate.every: expected tasks, which are scored during training; suites are not, got 0.2',
+  ])
+  assert.match(
+    (await wrong({ every: 1.5, tasks: [{ task: 'arc_easy' }] }))[0]!,
+    /^evaluate\.every: expected a fraction below 1 or a whole number of steps/,
+  )
+  assert.match(
+    (await wrong({ every: 5, tasks: [{ task: 'arc_easy' }, { task: 'gsm8k' }] }))[0]!,
+    /^evaluate\.tasks\.1\.task: expected tasks that are scored by likelihood with every, got gsm8k/,
+  )
 })
 
 test('paths outside the roots are refused before anything is looked at', async () => {

@@ -81,3 +81,16 @@ test('a curve of one point is a dot, noise is smoothed, a schedule is drawn as i
     /aria-label="loss: training from 2\.000 at step 0 to 1\.000 at step 1; held out from 3\.000/,
   )
 })
+
+test('a benchmark has points of its own name, and a line at what it began with', async () => {
+  const held = [0, 5, 10].map((step) => ({ step, value: 0.25 + step / 100 }))
+  const reference = { name: 'base', value: 0.25 }
+  const drawn = String(
+    await chart({ name: 'acc', train: [], held, heldOn: 'first 20', reference, steps: 10 }),
+  )
+  assert.match(
+    drawn,
+    /aria-label="acc: first 20 from 0\.250 at step 0 to 0\.350 at step 10; base 0\.250"/,
+  )
+  assert.match(drawn, /class="reference" d="M0\.0,(\d+\.\d)H1000"/)
+})

@@ -213,6 +213,45 @@ for (const { logEvery, optimizer, r, dropout } of [
   })
 }
 
+test('an adapter that is measured between steps is the one that is trained, and an interrupted measurement is made by the next attempt', async () => {
+  const spec = specOf(readJson('tiny'))
+  const checkpoint = await openCheckpoint(modelOf('tiny'))
+  const training = { spec, checkpoint, pairs: source(readJson('tiny')), engine }
+  /** The adapter's sum, and null at the `interrupted`-th time. */
+  const probe = (every: number, interrupted = Infinity) => {
+    let times = 0
+    return {
+      every,
+      measure: async (flat: Float32Array) =>
+        ++times === interrupted ? null : { eval_sum: flat.reduce((sum, x) => sum + x, 0) },
+    }
+  }
+  const measured = (events: TrainEvent[]) =>
+    of(events, 'metrics').flatMap(({ step, values: { eval_sum: sum } }) =>
+      sum === undefined ? [] : [{ step, sum }],
+    )
+  const alone = of(await collect({ ...training, resume: null }), 'trained')[0]!
+  const whole = await collect({ ...training, resume: null, probe: probe(0.3) })
+  assert.deepEqual(of(whole, 'trained')[0]!.trainables, alone.trainables)
+  const sums = measured(whole)
+  assert.deepEqual(
+    sums.map(({ step }) => step),
+    [0, 6, 12, 18, 20],
+  )
+  assert.equal(
+    sums.at(-1)!.sum,
+    alone.trainables.reduce((sum, x) => sum + x, 0),
+  )
+  for (const [times, at] of [0, 6, 12, 18, 20].entries()) {
+    const first = await collect({ ...training, resume: null, probe: probe(6, times + 1) })
+    const { state } = of(first, 'state').at(-1)!
+    assert.deepEqual([state.step, first.at(-1)!.type], [at, 'state'])
+    const second = await collect({ ...training, resume: state, probe: probe(6) })
+    assert.deepEqual([...measured(first), ...measured(second)], sums)
+    assert.deepEqual(of(second, 'trained')[0]!.trainables, alone.trainables)
+  }
+})
+
 test('what dropout drops depends on the seed, not on how pairs are gathered into runs; held-out rows are scored without it', async () => {
   const trained = await startOf('tiny', 'final.')
   const curves = async (dropout: number, tokenBudget: number, recipe: Partial<Recipe> = {}) => {
