@@ -247,6 +247,27 @@ export const Engine = z.object({
   threads: count.max(256).nullable().default(null),
 })
 
+const GateRule = z.strictObject({
+  kind: z.enum(['SUPERIORITY', 'NON_INFERIORITY']),
+  /** On the metric's scale: of accuracies a fraction of 1. */
+  margin: z.number().min(0).max(1000),
+  /** One-sided. */
+  alpha: z.number().gt(0).lt(0.5).default(0.05),
+  /** One of these three says what the rule is about; without, the mean over all tasks. */
+  task: z.string().nullable().default(null),
+  tasks: z.array(z.string()).min(1).max(200).nullable().default(null),
+  suite: z.string().nullable().default(null),
+  /** Each task's headline where it is not said. */
+  metric: z.string().nullable().default(null),
+})
+
+/** What a candidate has to show against its baseline; judged when both are scored. */
+export const GateClause = z.strictObject({
+  /** HOLM: verdicts hold for all rules at once. */
+  adjust: z.enum(['NONE', 'HOLM']).default('NONE'),
+  rules: z.array(GateRule).min(1).max(200),
+})
+
 const AdapterRef = z.object({ id: z.uuid(), sha256 })
 
 /** How often: below 1 a fraction of the run (0.2: five times, and before the first step), else a number of steps. */
@@ -272,6 +293,7 @@ export const TrainSpec = z.object({
   /** What the adapter is scored on between steps, each task on its first documents. Absent: nothing. */
   benchmarks: z.object({ every: BenchmarksEvery, tasks: z.array(TaskRef).min(1) }).optional(),
   suites: Suites,
+  gate: GateClause.optional(),
 })
 
 /** Runs that one evaluation can be spread over. */
@@ -286,6 +308,8 @@ export const EvaluateSpec = z.object({
   engine: Engine,
   evaluate: z.array(TaskRef).min(1),
   suites: Suites,
+  /** With an adapter: its base model is scored too, and the two are compared. */
+  gate: GateClause.optional(),
   /** The part of the documents that this run scores; null for all. */
   shard: z
     .object({ index: z.number().int().nonnegative(), count: count.min(2).max(maxShards) })
@@ -310,6 +334,7 @@ export const InspectSpec = z.object({
 
 export const RunSpec = z.discriminatedUnion('kind', [TrainSpec, EvaluateSpec, InspectSpec])
 
+export type GateClause = z.infer<typeof GateClause>
 export type LoraSpec = z.infer<typeof LoraSpec>
 export type Recipe = z.infer<typeof Recipe>
 export type Quantization = z.infer<typeof Quantization>

@@ -28,9 +28,9 @@ export type SubjectRef = { readonly modelId: string } | { readonly adapterId: st
 type Subject = { readonly baseModelId: string; readonly adapterId: string | null }
 
 /**
- * Compares the adapter of a finished training run with its base model on every task of its spec. The base's evaluation may
- * be of another run. Runs in ingest's transaction; a second call finds the comparison that is there.
- * Null where the run made no adapter or nothing could be paired.
+ * Compares the adapter that a finished run trained, or scored with a gate, with its base model on every task of its spec. The base's
+ * evaluation may be of another run. Runs in ingest's transaction; a second call finds the comparison that is there.
+ * Null where there is no such adapter or nothing could be paired.
  */
 export async function compareRun(db: Db, runId: string): Promise<string | null> {
   const [run] = await db.select().from(runs).where(eq(runs.id, runId))
@@ -40,8 +40,13 @@ export async function compareRun(db: Db, runId: string): Promise<string | null> 
     .from(comparisons)
     .where(eq(comparisons.runId, runId))
   if (before !== undefined) return before.id
-  const [adapter] = await db.select().from(adapters).where(eq(adapters.runId, runId))
-  if (run.spec.kind !== 'TRAIN' || adapter === undefined) return null
+  if (run.spec.kind === 'INSPECT') return null
+  if (run.spec.kind === 'EVALUATE' && run.spec.gate === undefined) return null
+  const mine =
+    run.spec.kind === 'TRAIN' ? eq(adapters.runId, runId) : eq(adapters.id, run.adapterId!)
+  const [adapter] =
+    run.spec.evaluate.length === 0 ? [] : await db.select().from(adapters).where(mine)
+  if (adapter === undefined) return null
 
   const pairs: EvaluationPair[] = []
   for (const { settings } of run.spec.evaluate) {

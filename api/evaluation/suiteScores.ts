@@ -68,6 +68,27 @@ function isAsked(
   )
 }
 
+/** Whether evaluations under these settings, by task, are a suite: each asked as the suite asks it, and all alike. */
+export function asksAs(
+  suite: SuiteEntry,
+  settings: ReadonlyMap<string, EvaluationSettings>,
+): boolean {
+  const members = membersOf(suite)
+  const first = settings.get(members[0]!.task)!
+  const { limit, fewShot, fewShotSeed, chatTemplate, fewShotAsMultiturn, systemInstruction } = first
+  const asked = { limit, fewShot, fewShotSeed, chatTemplate, fewShotAsMultiturn, systemInstruction }
+  const rowsOf = (task: string | undefined) => settings.get(task ?? '')?.rowsSha256
+  return members.every((member) => {
+    const { task, rowsOf: same, notRowsOf: other } = member
+    const own = settings.get(task)!
+    return (
+      isAsked(own, member, { ...asked, dtype: first.dtype }) &&
+      (same === undefined || own.rowsSha256 === rowsOf(same)) &&
+      (other === undefined || own.rowsSha256 !== rowsOf(other))
+    )
+  })
+}
+
 async function scoresOf(
   db: Db,
   subject: ScoredSubject,

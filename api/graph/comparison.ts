@@ -1,10 +1,14 @@
 /** Comparisons: a candidate against a baseline on shared samples. */
+import { resolveOffsetConnection } from '@pothos/plugin-relay'
+import { tasks } from '#schema/tasks.ts'
 import { compareSubjects, type SubjectRef } from '../evaluation/compare.ts'
+import { readFlips, type Direction, type Flip, type Side } from '../evaluation/flips.ts'
+import { comparedSuites, type ComparedSuite } from '../evaluation/judge.ts'
 import { Conflict, InvalidInput, NotFound } from '../problem.ts'
 import { metricOf, valueOf } from '../evaluation/value.ts'
 import { builder } from './builder.ts'
 import { rowId, uuidOf } from './id.ts'
-import { pageCost } from './page.ts'
+import { maxPageSize, pageCost, pageSize } from './page.ts'
 import { Goal } from './recipe.ts'
 
 const member = { member: true }
@@ -83,6 +87,68 @@ builder.drizzleObject('comparisonTasks', {
   }),
 })
 
+const ComparedSuiteType = builder.objectRef<ComparedSuite>('ComparedSuite').implement({
+  description: "The difference of a suite's value, its tasks weighing as they do in the suite.",
+  authScopes: member,
+  fields: (t) => ({
+    suite: t.exposeString('suite', { description: "The suite's name." }),
+    title: t.exposeString('title', { description: 'What people call it.' }),
+    n: t.exposeInt('n', { description: 'How many samples both were scored on, over all tasks.' }),
+    baseline: t.exposeFloat('baseline', { description: "The baseline's mean." }),
+    candidate: t.exposeFloat('candidate', { description: "The candidate's mean." }),
+    difference: t.exposeFloat('difference', { description: 'Candidate minus baseline.' }),
+    low: t.exposeFloat('low', { description: 'The lower end of its interval.' }),
+    high: t.exposeFloat('high', { description: 'The upper end of its interval.' }),
+    level: t.exposeFloat('level', { description: "The interval's confidence level." }),
+  }),
+})
+
+const DirectionType = builder.enumType('FlipDirection', {
+  description: 'Which way a sample changed.',
+  values: {
+    GAINED: { description: 'The candidate scored higher.' },
+    LOST: { description: 'The baseline scored higher.' },
+  } satisfies Record<Direction, object>,
+})
+
+const SideType = builder.objectRef<Side>('FlipSide').implement({
+  description: 'What one side made of a question.',
+  authScopes: member,
+  fields: (t) => ({
+    score: t.exposeFloat('score', { description: 'Of the metric.' }),
+    picked: t.exposeInt('picked', {
+      nullable: true,
+      description: 'Which answer it found likeliest, from 0; null where there is no choice.',
+    }),
+    margin: t.exposeFloat('margin', {
+      nullable: true,
+      description:
+        'The log-likelihood of the right answer less that of the likeliest other, in nats; null where there is no choice.',
+    }),
+    response: t.exposeString('response', {
+      nullable: true,
+      description: 'The beginning of what it wrote; null where it chose.',
+    }),
+  }),
+})
+
+const FlipType = builder.objectRef<Flip>('Flip').implement({
+  description: 'A sample whose score changed between baseline and candidate.',
+  authScopes: member,
+  fields: (t) => ({
+    document: t.exposeInt('document', { description: "The row of the task's file, from 0." }),
+    question: t.exposeString('question', { description: 'The end of the question.' }),
+    answers: t.exposeStringList('answers', { description: 'The beginnings of the answers.' }),
+    gold: t.exposeInt('gold', {
+      nullable: true,
+      description: 'Which answer is right, from 0; null where there is no choice.',
+    }),
+    gained: t.exposeBoolean('gained', { description: 'Whether the candidate scored higher.' }),
+    baseline: t.expose('baseline', { type: SideType, description: 'Before.' }),
+    candidate: t.expose('candidate', { type: SideType, description: 'After.' }),
+  }),
+})
+
 export const ComparisonType = builder.drizzleNode('comparisons', {
   name: 'Comparison',
   description: 'A candidate against a baseline on the samples that both were scored on.',
@@ -105,6 +171,37 @@ export const ComparisonType = builder.drizzleNode('comparisons', {
       description: "The candidate's adapter; null for the base model itself.",
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    suites: t.field({
+      type: [ComparedSuiteType],
+      description: 'The suites of which both sides have every task, asked as the suite asks it.',
+      resolve: ({ id }, _args, { db }) => comparedSuites(db, id),
+    }),
+    flips: t.connection({
+      type: FlipType,
+      complexity: pageCost,
+      description: 'The samples whose score changed, the largest change first.',
+      args: {
+        task: t.arg.string({ required: true, description: 'Of this task.' }),
+        metric: t.arg.string({ description: "By this metric. Default: the task's headline." }),
+        direction: t.arg({ type: DirectionType, description: 'Default: both.' }),
+      },
+      resolve: async ({ id }, { task, metric, direction, ...args }, { db }) => {
+        const row = await db.query.comparisonTasks.findFirst({
+          where: { comparisonId: id, task, metric: metric ?? tasks.get(task)?.headline ?? '' },
+        })
+        const pair = row && {
+          baseline: row.baselineEvaluationId,
+          candidate: row.candidateEvaluationId,
+        }
+        return resolveOffsetConnection(
+          { args, defaultSize: pageSize, maxSize: maxPageSize },
+          async (page) =>
+            pair === undefined
+              ? []
+              : readFlips(db, row!.metric, pair, { direction: direction ?? null, ...page }),
+        )
+      },
+    }),
     tasks: t.relation('tasks', {
       description: 'The differences, by task and metric.',
       query: { orderBy: { task: 'asc', metric: 'asc' } },

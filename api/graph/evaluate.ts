@@ -8,6 +8,7 @@ import { RunType } from './run.ts'
 import { EvaluateSuiteInput } from './suite.ts'
 import { EvaluateTaskInput } from './task.ts'
 import { ModelInput } from './train.ts'
+import { GateInput } from './verdict.ts'
 
 const EvaluateInput = builder.inputType('EvaluateInput', {
   description: 'An evaluation. Give a model, or an adapter, whose model is then its own.',
@@ -38,6 +39,11 @@ const EvaluateInput = builder.inputType('EvaluateInput', {
     shards: t.int({
       description:
         'Over how many runs the documents are spread, 1 to 64; the scores are the same to the bit. Default: 1.',
+    }),
+    gate: t.field({
+      type: GateInput,
+      description:
+        'What the adapter has to show against its base model, which is then scored too and compared with it. Default: nothing.',
     }),
     engine: t.field({ type: EngineInput, description: 'How the runtime computes.' }),
     priority: t.int({ description: 'Higher ones start first, -1000 to 1000. Default: 0.' }),

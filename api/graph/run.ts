@@ -5,6 +5,7 @@ import type { EvaluateSpec, Quantization, TaskRef } from '#schema/spec.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { cancelRun } from '../runs/cancel.ts'
 import { runSuiteResults, runSummary } from '../runs/suites.ts'
+import { runGate } from '../runs/verdict.ts'
 import { retryRun } from '../runs/retry.ts'
 import { byShard, shardOf } from '../runs/run.ts'
 import { builder } from './builder.ts'
@@ -13,6 +14,7 @@ import { pageCost } from './page.ts'
 import { EngineType, LoraType, QuantizationType, RecipeType } from './recipe.ts'
 import { SuiteResultType } from './suite.ts'
 import { SettingsType } from './task.ts'
+import { GateType } from './verdict.ts'
 
 const member = { member: true }
 
@@ -196,6 +198,13 @@ export const RunType = builder.drizzleNode('runs', {
         (await runSuiteResults(db, run)).flatMap(({ results, ...subject }) =>
           results.map((result) => ({ ...subject, ...result })),
         ),
+    }),
+    gateResult: t.field({
+      type: GateType,
+      nullable: true,
+      description:
+        'What its gate comes to; null where none was asked for, or until the run has succeeded.',
+      resolve: (run, _args, { db }) => runGate(db, run),
     }),
     summary: t.string({
       nullable: true,

@@ -19,6 +19,7 @@ import './scalars.ts'
 import './suite.ts'
 import './task.ts'
 import './train.ts'
+import './verdict.ts'
 import { builder } from './builder.ts'
 
 export const schema = builder.toSchema()

@@ -7,6 +7,7 @@ import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.
 import { RunType } from './run.ts'
 import { EvaluateSuiteInput } from './suite.ts'
 import { EvaluateTaskInput } from './task.ts'
+import { GateInput } from './verdict.ts'
 
 export const ModelInput = builder.inputType('ModelInput', {
   description: 'A base model.',
@@ -52,6 +53,10 @@ const EvaluateClause = builder.inputType('EvaluateClause', {
     limit: t.int({
       description:
         'With `every`: the first so many documents of each task, or its own limit where that is smaller, up to 10000. Default: 100.',
+    }),
+    gate: t.field({
+      type: GateInput,
+      description: 'What the adapter has to show against its base model. Default: nothing.',
     }),
   }),
 })

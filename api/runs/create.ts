@@ -5,6 +5,7 @@ import {
   scoreDtype,
   type EvaluateSpec,
   type EvaluationSettings,
+  type GateClause,
   type Linear,
   type LoraSpec,
   type RunSpec,
@@ -19,6 +20,7 @@ import { canonical, sha256 } from '../canonical.ts'
 import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import type { Config } from '../env.ts'
+import { judge, unmeasured } from '../evaluation/judge.ts'
 import { Conflict, InvalidInput, LimitExceeded, NotFound, type Issue } from '../problem.ts'
 import { append } from './events.ts'
 import {
@@ -47,6 +49,8 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
   if (before !== null) return before
   const { config } = ctx
   const wanted = wantedTasks(parsed.evaluate ?? {}, ['evaluate'])
+  const { gate } = parsed.evaluate ?? {}
+  checkGate(gate, wanted, ['evaluate', 'gate'])
   const parent = parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
   const lora = parent === null ? parsed.lora : continued(parent, input.lora ?? {}, parsed.lora)
   const [model, dataset, evaluate] = await together([
@@ -67,6 +71,7 @@ export async function createTraining(ctx: Context, actor: Actor, input: TrainInp
     evaluate,
     ...benchmarksOf(parsed.evaluate, evaluate),
     ...suitesOf(parsed.evaluate),
+    ...(gate === undefined ? {} : { gate }),
   }
   return ctx.db.transaction(async (tx) =>
     insertRun(ctx, tx, actor, {
@@ -96,6 +101,8 @@ export async function createEvaluation(
   const before = await findByKey(ctx.db, actor, asked)
   if (before !== null) return before
   const wanted = wantedTasks(parsed, [])
+  const { gate } = parsed
+  checkGate(gate, wanted, ['gate'])
   const adapter =
     parsed.adapterId === undefined ? null : await findAdapter(ctx.db, parsed.adapterId)
   const at = parsed.model === undefined ? ['adapterId'] : ['model', 'path']
@@ -112,6 +119,7 @@ export async function createEvaluation(
     engine: parsed.engine,
     evaluate,
     ...suitesOf(parsed),
+    ...(gate === undefined ? {} : { gate }),
     shard: null,
   }
   const names = [
@@ -203,6 +211,23 @@ export async function insertRun(
   ])
   await tx.execute(ring(queueTopic))
   return run
+}
+
+/** A rule about what the run does not measure would never be decided. */
+function checkGate(
+  clause: GateClause | undefined,
+  wanted: readonly Wanted[],
+  at: readonly string[],
+): void {
+  if (clause === undefined) return
+  try {
+    judge(unmeasured(wanted.map(({ task }) => task)), clause)
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error
+    throw new InvalidInput(
+      error.issues.map(({ path, message }) => ({ path: [...at, ...path], message })),
+    )
+  }
 }
 
 const suitesOf = (asked: { readonly suites?: readonly SuiteInput[] | undefined } | undefined) =>

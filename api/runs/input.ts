@@ -4,6 +4,7 @@ import {
   BenchmarksEvery,
   DatasetRef,
   Engine,
+  GateClause,
   EvaluationSettings,
   LoraSpec,
   maxShards,
@@ -112,6 +113,7 @@ const TrainedOn = z
   .strictObject({
     tasks: Tasks.optional(),
     suites: Suites.optional(),
+    gate: GateClause.optional(),
     /** `tasks` are scored during training too, so often. */
     every: BenchmarksEvery.optional(),
     /** First documents only, during training. */
@@ -164,6 +166,16 @@ const EvaluateSchema = z
     suites: Suites.optional(),
     /** Runs that share the documents. */
     shards: z.number().int().min(1).max(maxShards).default(1),
+    /** Scores the adapter's base model too. */
+    gate: GateClause.optional(),
+  })
+  .refine(({ gate, adapterId }) => gate === undefined || adapterId !== undefined, {
+    error: 'expected an adapter: a gate holds it against its base model',
+    path: ['adapterId'],
+  })
+  .refine(({ gate, shards }) => gate === undefined || shards === 1, {
+    error: 'expected 1 with a gate: no shard sees all documents',
+    path: ['shards'],
   })
   .refine(({ tasks, suites }) => (tasks?.length ?? 0) + (suites?.length ?? 0) > 0, {
     error: 'expected at least one task or suite',

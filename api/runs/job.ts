@@ -11,8 +11,10 @@ import { leadOf, shardOf, type Run } from './run.ts'
 /** Every score that the run's spec asks for. `key` is `<subject>:<task>`. */
 export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
   if (spec.kind === 'INSPECT') return []
-  const subjects: Subject[] =
-    spec.kind === 'TRAIN' ? ['BASE', 'ADAPTER'] : [spec.adapter === null ? 'BASE' : 'ADAPTER']
+  const both = spec.kind === 'TRAIN' || (spec.adapter !== null && spec.gate !== undefined)
+  const subjects: Subject[] = both
+    ? ['BASE', 'ADAPTER']
+    : [spec.adapter === null ? 'BASE' : 'ADAPTER']
   return spec.evaluate.flatMap(({ settings, rows, examples }) =>
     subjects.map((subject) => ({
       key: `${subject}:${settings.task}`,

@@ -44,7 +44,7 @@ const recorders: Recorders = {
     const open = await openOrders(tx, run)
     if (open.length > 0)
       throw wrong(run.id, `finished without ${open.map(({ key }) => key).join(', ')}`)
-    if (run.spec.kind === 'TRAIN' && run.spec.evaluate.length > 0) await compareRun(tx, run.id)
+    await compareRun(tx, run.id)
     await prune(step, await checkpoints(tx, run.id))
   },
 }

@@ -1,29 +1,30 @@
 /** GET /comparisons/:id: the numbers of each task, and the questions whose answer changed. */
-import { html, raw } from 'hono/html'
+import { html } from 'hono/html'
+import { z } from 'zod'
 import type { Context } from '../context.ts'
-import {
-  comparisonTable,
-  inOrder,
-  isHeadline,
-  titleOf,
-  type ComparisonTask,
-} from './comparisonTable.ts'
-import { flipsPerPage, readFlips, type Flip } from './flips.ts'
-import { moment, plural, whole } from './format.ts'
+import { InvalidInput } from '../problem.ts'
+import type { Gate } from '../evaluation/gate.ts'
+import { comparedSuites, judgeComparison } from '../evaluation/judge.ts'
+import { runGate } from '../runs/verdict.ts'
+import { comparisonTable, inOrder, isHeadline, type ComparisonTask } from './comparisonTable.ts'
+import { flipSection } from './flipsSection.ts'
+import { moment } from './format.ts'
+import { gateCard, gateForm, verdictTag, type Question } from './gateCard.ts'
 import { respond, type Html, type Viewer } from './layout.ts'
 
-export type Shown = {
-  readonly task: string | undefined
-  readonly show: string | undefined
-  readonly page: number
-}
+/** What the page's form may ask. */
+const Asked = z.object({
+  claim: z.enum(['SUPERIORITY', 'NON_INFERIORITY']).catch('NON_INFERIORITY'),
+  margin: z.coerce.number().min(0).max(1000).catch(0.01),
+  over: z.enum(['each', 'mean']).catch('each'),
+})
 
 /** Null where there is no such comparison. */
 export async function comparisonPage(
   ctx: Pick<Context, 'db'>,
   viewer: Viewer,
   id: string,
-  shown: Shown,
+  query: Record<string, string>,
 ): Promise<Response | null> {
   const comparison = await ctx.db.query.comparisons.findFirst({
     where: { id },
@@ -39,8 +40,7 @@ export async function comparisonPage(
   if (comparison === undefined) return null
   const candidate = comparison.candidateAdapter?.name ?? comparison.candidateModel.name
   const baseline = comparison.baselineAdapter?.name ?? comparison.baselineModel.name
-  const headlines = inOrder(comparison.tasks).filter(isHeadline)
-  const chosen = headlines.find((row) => row.task === shown.task) ?? headlines[0]
+  const suites = await comparedSuites(ctx.db, id)
   const body = html`<div class="head">
       <h1>${candidate} <span class="faint">against</span> ${baseline}</h1>
       <ul class="facts">
@@ -48,90 +48,63 @@ export async function comparisonPage(
         ${comparison.run !== null && html`<li>made by <a href="/runs/${comparison.run.id}">${comparison.run.name}</a></li>`}
       </ul>
     </div>
-    <section>${comparisonTable(comparison.tasks, { baseline, candidate })}</section>
-    ${chosen !== undefined && (await flipSection(ctx, id, chosen, headlines, shown))}`
+    <section>${comparisonTable(comparison.tasks, { baseline, candidate }, suites)}</section>
+    ${await gateSection(ctx, comparison, Asked.parse(query), 'claim' in query)}
+    ${await flipSection(ctx.db, id, comparison.tasks, null)}`
   return respond({ title: `${candidate} against ${baseline}`, viewer, at: 'runs', body })
 }
 
-const shows = ['all', 'gained', 'lost'] as const
+type Judged = {
+  readonly id: string
+  readonly tasks: readonly ComparisonTask[]
+  readonly run: Parameters<typeof runGate>[1] | null
+}
 
-async function flipSection(
-  ctx: Pick<Context, 'db'>,
-  id: string,
-  row: ComparisonTask,
-  tasks: readonly ComparisonTask[],
-  shown: Shown,
+/** What was asked in the address, else the gate of the run, else only the form. */
+async function gateSection(
+  { db }: Pick<Context, 'db'>,
+  { id, tasks, run }: Judged,
+  question: Question,
+  asked: boolean,
 ): Promise<Html> {
-  const show = shows.find((name) => name === shown.show) ?? 'all'
-  const count = { all: row.gained + row.lost, gained: row.gained, lost: row.lost }
-  const last = Math.max(1, Math.ceil(count[show] / flipsPerPage))
-  const page = Math.min(shown.page, last)
-  const ids = {
-    metric: row.metric,
-    baseline: row.baselineEvaluationId,
-    candidate: row.candidateEvaluationId,
-  }
-  const flips = await readFlips(ctx.db, ids, { show, page })
-  const link = (to: { task?: string; show?: string; page?: number }) =>
-    `/comparisons/${id}?${new URLSearchParams({ task: to.task ?? row.task, show: to.show ?? show, page: String(to.page ?? 1) })}#flips`
-  const tab = (href: string, text: Html | string, current: boolean) =>
-    html`<a href="${href}" ${current ? raw('aria-current="true"') : ''}>${text}</a>`
-  return html`<section id="flips">
+  const gate = asked
+    ? await answer(db, id, tasks, question)
+    : run === null
+      ? null
+      : await runGate(db, run)
+  const text =
+    gate === null
+      ? html`Whether the candidate may take the baseline’s place, with the uncertainty of the
+        samples.`
+      : asked
+        ? html`As asked here; nothing is stored.`
+        : html`The rules that its run was started with.`
+  return html`<section id="gate">
     <header>
-      <h2>What changed</h2>
-      <p>Questions of ${titleOf(row.task)} that only one side answered rightly by ${row.metric}.</p>
+      <h2>Gate ${gate !== null && typeof gate !== 'string' && verdictTag(gate.verdict)}</h2>
+      <p>${text}</p>
     </header>
-    ${tasks.length > 1 && html`<nav class="tabs" aria-label="Task">${tasks.map((task) => tab(link({ task: task.task, show: 'all' }), titleOf(task.task), task === row))}</nav>`}
-    <nav class="tabs" aria-label="Which">
-      ${shows.map((name) => tab(link({ show: name }), `${name === 'all' ? 'All' : name === 'gained' ? 'Gained' : 'Lost'} ${whole(count[name])}`, name === show))}
-    </nav>
-    <div class="card">
-      ${
-        flips.length === 0
-          ? html`<div class="empty">
-              ${count.all === 0 ? 'Both sides are right and wrong on the same questions.' : 'None.'}
-            </div>`
-          : flips.map(sample)
-      }
-    </div>
-    ${
-      last > 1 &&
-      html`<div class="pages">
-        <span
-          >${page > 1 && html`<a href="${link({ page: page - 1 })}" rel="prev">← Back</a>`}</span
-        >
-        <span>Page ${page} of ${last} · ${plural(count[show], 'question')}</span>
-        <span
-          >${page < last && html`<a href="${link({ page: page + 1 })}" rel="next">Next →</a>`}</span
-        >
-      </div>`
-    }
+    ${gateForm(`/comparisons/${id}`, question)}
+    ${typeof gate === 'string' ? html`<p class="down">${gate}</p>` : gate !== null && gateCard(gate)}
   </section>`
 }
 
-const sample = ({
-  document,
-  question,
-  answers,
-  gold,
-  baselinePicked,
-  candidatePicked,
-  gained,
-}: Flip): Html =>
-  html`<article class="sample">
-    <p class="what">
-      <span class="tag ${gained ? 'up' : 'down'}">${gained ? 'gained' : 'lost'}</span> question
-      ${whole(document + 1)}
-    </p>
-    <p>${question}</p>
-    <ol>
-      ${answers.map(
-        (answer, i) =>
-          html`<li class="${i === gold ? 'gold' : ''}">
-            <span>${answer}</span> ${i === gold && html`<span class="tag up">right answer</span>`}
-            ${i === baselinePicked && html`<span class="tag">baseline</span>`}
-            ${i === candidatePicked && html`<span class="tag ${gained ? 'up' : 'down'}">candidate</span>`}
-          </li>`,
-      )}
-    </ol>
-  </article>`
+/** The verdict, or why there can be none. */
+async function answer(
+  db: Context['db'],
+  id: string,
+  rows: readonly ComparisonTask[],
+  { claim: kind, margin, over }: Question,
+): Promise<Gate | string> {
+  const rule = { kind, margin, alpha: 0.05, task: null, tasks: null, suite: null, metric: null }
+  const each = inOrder(rows)
+    .filter(isHeadline)
+    .map(({ task }) => ({ ...rule, task }))
+  try {
+    const rules = over === 'each' ? each : [rule]
+    return await judgeComparison(db, id, { adjust: 'NONE', rules })
+  } catch (error) {
+    if (error instanceof InvalidInput) return error.message
+    throw error
+  }
+}

@@ -2,11 +2,12 @@
 import { html } from 'hono/html'
 import type { comparisonTasks } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
-import { valueOf } from '../evaluation/value.ts'
+import type { ComparedSuite } from '../evaluation/judge.ts'
+import { metricOf, valueOf } from '../evaluation/value.ts'
 import { between, probability, score, signed, whole } from './format.ts'
 import { intervalBar, scaleHead, toneOf } from './intervalBar.ts'
 import type { Html } from './layout.ts'
-import { scale } from './ticks.ts'
+import { scale, type Scale } from './ticks.ts'
 
 export type ComparisonTask = typeof comparisonTasks.$inferSelect
 
@@ -24,15 +25,30 @@ export const inOrder = (rows: readonly ComparisonTask[]): ComparisonTask[] =>
       a.metric.localeCompare(b.metric),
   )
 
+/** Accuracies, and below them what is compared by log-likelihoods, on a scale of its own. */
 export function comparisonTable(
   rows: readonly ComparisonTask[],
   names: { baseline: string; candidate: string },
+  suites: readonly ComparedSuite[] = [],
+): Html {
+  const isAccuracy = ({ metric }: ComparisonTask) => metricOf(metric).aggregate === 'MEAN'
+  const parts = [rows.filter(isAccuracy), rows.filter((row) => !isAccuracy(row))]
+  return html`${parts.flatMap((part, i) => (part.length === 0 ? [] : [table(part, names, i === 0 ? suites : [])]))}`
+}
+
+function table(
+  rows: readonly ComparisonTask[],
+  names: { baseline: string; candidate: string },
+  suites: readonly ComparedSuite[],
 ): Html {
   const shared = scale(
-    Math.min(0, ...rows.map((row) => row.low)),
-    Math.max(0, ...rows.map((row) => row.high)),
+    Math.min(0, ...[...rows, ...suites].map(({ low }) => low)),
+    Math.max(0, ...[...rows, ...suites].map(({ high }) => high)),
     4,
   )
+  const several = rows.filter(isHeadline).length > 1
+  const accuracy = metricOf(rows[0]!.metric).aggregate === 'MEAN'
+  const tests = new Set(rows.map(({ test }) => test))
   const leftOut = rows.some((row) => row.leftOut > 0)
   return html`<div class="card">
     <div class="scroll">
@@ -52,6 +68,7 @@ export function comparisonTable(
           </tr>
         </thead>
         <tbody>
+          ${suites.map((suite) => suiteRow(suite, shared))}
           ${inOrder(rows).map(
             (row) =>
               html`<tr class="${isHeadline(row) ? '' : 'quiet'}">
@@ -70,8 +87,12 @@ export function comparisonTable(
                 <td class="number wide" data-label="difference">
                   <b class="${toneOf(row)}">${signed(row.difference)}</b>
                   <span class="soft small">${between(row)}</span>
+                  ${isHeadline(row) && more(row)}
                 </td>
-                <td class="number" data-label="p">${probability(row.pValue)}</td>
+                <td class="number" data-label="p">
+                  ${probability(row.pValue)}
+                  ${several && row.adjustedP !== null && html`<small class="soft">Holm ${probability(row.adjustedP)}</small>`}
+                </td>
                 <td class="number" data-label="n">
                   ${whole(row.n)}${row.leftOut > 0 && html`<span class="faint small"> (${whole(row.leftOut)} left out)</span>`}
                 </td>
@@ -86,9 +107,36 @@ export function comparisonTable(
     </div>
     <div class="key">
       <span>baseline: <b>${names.baseline}</b></span
-      ><span>candidate: <b>${names.candidate}</b></span
-      ><span>p: exact McNemar test</span>
+      ><span>candidate: <b>${names.candidate}</b></span>
+      ${tests.has('MCNEMAR') && html`<span>p: exact McNemar test</span>`}
+      ${tests.has('SIGN_FLIP') && html`<span>p: ${tests.size > 1 && 'of graded scores '}paired permutation test</span>`}
+      ${several && html`<span>Holm: adjusted for all tasks</span>`}
+      ${!accuracy && html`<span>difference: of the log-likelihood per unit, in nats; above 0 is better</span>`}
       ${leftOut && html`<span>left out: not asked the same on both sides</span>`}
     </div>
   </div>`
 }
+
+/** What else is known of a headline's difference: the other interval, and what would have been seen. */
+const more = ({ bootstrapLow: low, bootstrapHigh: high, detectable }: ComparisonTask): Html =>
+  html`<small class="faint"
+    >${low !== null && high !== null && html`bootstrap ${between({ low, high })}`}
+    ${detectable !== null && html`<span title="the smallest true difference that so many samples show with a probability of 80 %">· sees ±${score(detectable)}</span>`}</small
+  >`
+
+const suiteRow = (suite: ComparedSuite, shared: Scale): Html =>
+  html`<tr>
+    <th scope="row" class="name wide">${suite.title}<small>mean over tasks</small></th>
+    <td class="number" data-label="baseline">${score(suite.baseline)}</td>
+    <td class="number" data-label="candidate">${score(suite.candidate)}</td>
+    <td class="range">
+      ${intervalBar({ value: suite.difference, interval: suite, zero: 0, tone: toneOf(suite), difference: true }, shared)}
+    </td>
+    <td class="number wide" data-label="difference">
+      <b class="${toneOf(suite)}">${signed(suite.difference)}</b>
+      <span class="soft small">${between(suite)}</span>
+    </td>
+    <td class="number wide"></td>
+    <td class="number" data-label="n">${whole(suite.n)}</td>
+    <td class="number wide"></td>
+  </tr>`

@@ -7,6 +7,7 @@ import { accounts } from '#schema/tables.ts'
 import { authenticate } from '../accounts/authenticate.ts'
 import type { Context } from '../context.ts'
 import { comparisonPage } from './comparison.ts'
+import { flipsPage } from './flipsSection.ts'
 import { assets, respond, type Viewer } from './layout.ts'
 import { leaderboard } from './leaderboard.ts'
 import { loginPage } from './login.ts'
@@ -17,7 +18,7 @@ const isId = (text: string): boolean => z.guid().safeParse(text).success
 
 const pageNumber = z.coerce.number().int().min(1).max(100_000).catch(1)
 
-/** Routes: /, /login, /runs, /runs/:id, /comparisons/:id and /assets/*; to be mounted at the root. */
+/** Routes: /, /login, /runs, /runs/:id, /comparisons/:id, /comparisons/:id/flips and /assets/*; to be mounted at the root. */
 export function createPages(ctx: Pick<Context, 'db'>): Hono {
   async function viewerOf(request: Request): Promise<Viewer | null> {
     const caller = await authenticate(ctx, request)
@@ -61,8 +62,12 @@ export function createPages(ctx: Pick<Context, 'db'>): Hono {
     )
     .get(
       '/comparisons/:id',
+      byId((c, viewer, id) => comparisonPage(ctx, viewer, id, c.req.query())),
+    )
+    .get(
+      '/comparisons/:id/flips',
       byId((c, viewer, id) =>
-        comparisonPage(ctx, viewer, id, {
+        flipsPage(ctx, viewer, id, {
           task: c.req.query('task'),
           show: c.req.query('show'),
           page: pageNumber.parse(c.req.query('page')),

@@ -7,6 +7,7 @@ import { suiteNames } from '../runs/run.ts'
 import { chart } from './chart.ts'
 import { comparisonTable } from './comparisonTable.ts'
 import { amount, clock, duration, moment, plural, score, short, whole } from './format.ts'
+import { gateCard, verdictTag } from './gateCard.ts'
 import { respond, security, type Html, type Viewer } from './layout.ts'
 import { readRun, type RunData } from './runData.ts'
 import { statusBadge, took } from './runs.ts'
@@ -46,7 +47,7 @@ export async function runPage(
 }
 
 function liveSection(data: RunData): Html {
-  const { run, lines, started, cuts } = data
+  const { run, lines, started, cuts, gate } = data
   const retried =
     run.attempt > 1 && html`<li>attempt <b>${run.attempt}</b> of ${run.maxAttempts}</li>`
   return html`<div class="head">
@@ -86,7 +87,14 @@ function liveSection(data: RunData): Html {
             <a href="/comparisons/${run.comparison.id}">See what changed</a>
           </p>
         </header>
-        ${comparisonTable(run.comparison.tasks, { baseline: run.baseModel.name, candidate: run.adapter?.name ?? run.name })}
+        ${comparisonTable(run.comparison.tasks, { baseline: run.baseModel.name, candidate: run.adapter?.name ?? run.evaluated?.name ?? run.name })}
+      </section>`
+    }
+    ${
+      gate !== null &&
+      html`<section id="gate">
+        <header><h2>Gate ${verdictTag(gate.verdict)}</h2></header>
+        ${gateCard(gate)}
       </section>`
     }
     ${charts(data)} ${evaluationTable(data)}

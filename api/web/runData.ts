@@ -3,6 +3,7 @@ import { and, desc, eq, inArray } from 'drizzle-orm'
 import type { EventBody } from '#schema/protocol.ts'
 import { events } from '#schema/tables.ts'
 import type { Context } from '../context.ts'
+import { runGate } from '../runs/verdict.ts'
 import { readCurves } from './curves.ts'
 
 export type RunData = NonNullable<Awaited<ReturnType<typeof readRun>>>
@@ -24,15 +25,16 @@ export async function readRun(ctx: Pick<Context, 'db'>, id: string) {
     },
   })
   if (run === undefined) return null
-  const [curves, lines, progress, started, dataset, cuts] = await Promise.all([
+  const [curves, lines, progress, started, dataset, cuts, gate] = await Promise.all([
     readCurves(ctx.db, id),
     readLog(ctx, id),
     newest(ctx, id, 'progress'),
     newest(ctx, id, 'started'),
     newest(ctx, id, 'dataset'),
     newest(ctx, id, 'cuts'),
+    runGate(ctx.db, run),
   ])
-  return { run, curves, lines, progress, started, dataset, cuts }
+  return { run, curves, lines, progress, started, dataset, cuts, gate }
 }
 
 export type Line = {

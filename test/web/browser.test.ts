@@ -114,11 +114,17 @@ if (skip !== false) {
         await page.screenshot({ path: join(shots, `run-${look}.png`), fullPage: true })
 
         await page.getByRole('link', { name: 'See what changed' }).click()
+        await page.getByRole('button', { name: 'Judge' }).click()
+        await page.waitForURL(/claim=NON_INFERIORITY&margin=0.01&over=each/)
+        assert.ok(await page.getByText('not inferior by more than').first().isVisible())
+        await fits(page)
+        await page.screenshot({ path: join(shots, `comparison-${look}.png`), fullPage: true })
         await page.getByRole('link', { name: 'OpenBookQA' }).click()
         await page.getByRole('link', { name: 'Lost 15' }).click()
         assert.equal(await page.locator('article.sample').count(), 15)
+        assert.match(page.url(), /\/flips\?/)
         await fits(page)
-        await page.screenshot({ path: join(shots, `comparison-${look}.png`), fullPage: true })
+        await page.screenshot({ path: join(shots, `flips-${look}.png`), fullPage: true })
 
         await page.getByRole('link', { name: 'Runs', exact: true }).click()
         assert.ok(await page.getByText(hostile).isVisible())

@@ -106,7 +106,7 @@ test('a hostile run name is text on every page', async () => {
   }
   // Its answers are not markup either.
   const [, id] = /comparisons\/([0-9a-f-]+)/.exec(await page(`/runs/${world.strong.runId}`))!
-  const body = await page(`/comparisons/${id}`)
+  const body = await page(`/comparisons/${id}/flips`)
   assert.ok(body.includes('a &lt;b&gt;house&lt;/b&gt;') && !body.includes('<b>house'))
 })
 
@@ -169,7 +169,7 @@ test('a failed run says why', async () => {
 test('a comparison lists the questions that changed, gained and lost apart, page by page', async () => {
   const [, id] = /comparisons\/([0-9a-f-]+)/.exec(await page(`/runs/${world.strong.runId}`))!
   const samples = (body: string) => body.match(/<article class="sample">/g)?.length ?? 0
-  const path = `/comparisons/${id}?task=openbookqa`
+  const path = `/comparisons/${id}/flips?task=openbookqa`
   const all = await page(path)
   has(textOf(all), /All 63 Gained 48 Lost 15/)
   assert.equal(samples(all), 20)
@@ -179,6 +179,25 @@ test('a comparison lists the questions that changed, gained and lost apart, page
   const lost = await page(`${path}&show=lost`)
   assert.equal(samples(lost), 15)
   lacks(lost, /<span class="tag up">gained/)
+  // The likeliest answer has -9.5 nats, the second -10.25: 0.75 between them, and the order never changes in these rows.
+  has(textOf(lost), /lead of the right answer \+0\.750 → \+0\.750 nats/)
+  assert.equal((await get(`/comparisons/${unknown}/flips`)).status, 404)
+})
+
+test('a comparison is judged as its address asks, and says why', async () => {
+  const [, id] = /comparisons\/([0-9a-f-]+)/.exec(await page(`/runs/${world.strong.runId}`))!
+  const judged = textOf(await page(`/comparisons/${id}?claim=SUPERIORITY&margin=0&over=each`))
+  has(judged, /Gate pass As asked here/)
+  has(
+    judged,
+    /pass openbookqa acc_norm: difference \+0\.066, 90% interval .* n 500: superior by more than 0/,
+  )
+  has(
+    textOf(await page(`/comparisons/${id}?claim=SUPERIORITY&margin=0.2&over=mean`)),
+    /Gate fail .* suite of 2: difference/,
+  )
+  has(textOf(await page(`/comparisons/${id}?claim=nonsense&margin=x`)), /Gate pass/)
+  lacks(textOf(await page(`/comparisons/${id}`)), /Gate (pass|fail|undecided)/)
 })
 
 test('what does not exist is a 404 for those who are known', async () => {

@@ -1,0 +1,25 @@
+/** A run's gate: what its rules say of the comparison that it made. */
+import { eq } from 'drizzle-orm'
+import { comparisons } from '#schema/tables.ts'
+import type { Db } from '../database.ts'
+import type { Gate } from '../evaluation/gate.ts'
+import { comparedTasks, judge, unmeasured } from '../evaluation/judge.ts'
+import type { Run } from './run.ts'
+
+/** Null without a gate, and until the run has succeeded. What could not be paired is UNDECIDED, and does not pass. */
+export async function runGate(
+  db: Db,
+  { id, status, spec }: Pick<Run, 'id' | 'status' | 'spec'>,
+): Promise<Gate | null> {
+  if (spec.kind === 'INSPECT' || spec.gate === undefined || status !== 'SUCCEEDED') return null
+  const [comparison] = await db
+    .select({ id: comparisons.id })
+    .from(comparisons)
+    .where(eq(comparisons.runId, id))
+  const found = comparison === undefined ? [] : await comparedTasks(db, comparison.id)
+  const compared = unmeasured(spec.evaluate.map(({ settings }) => settings.task)).map((empty) => {
+    const own = found.find(({ task }) => task === empty.task)
+    return { ...empty, metrics: { ...empty.metrics, ...own?.metrics } }
+  })
+  return judge(compared, spec.gate)
+}
