@@ -11,10 +11,10 @@ import pino from 'pino'
 import { createOwnerKey } from '#api/accounts/keys.ts'
 import { readConfig, type Config } from '#api/env.ts'
 import { startServer, type RunningServer } from '#api/server.ts'
-import { connect, type Client } from './client.ts'
-import { comparisonTable, type ComparisonRow } from './comparisonTable.ts'
+import { connect, type Client } from '#cli/client.ts'
+import { comparisonTable, type ComparisonRow } from '#cli/comparisonTable.ts'
 import { readOptions, rootsOf, usage, type Options } from './options.ts'
-import { Display, type Progress } from './progress.ts'
+import { Display, type Progress } from '#cli/progress.ts'
 
 const say = (text = ''): void => void process.stdout.write(`${text}\n`)
 

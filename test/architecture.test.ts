@@ -7,6 +7,8 @@ import { repository } from '#api/env.ts'
 /** What each part may import of ours, beside itself. The first prefix that matches a file is its part. */
 const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = [
   ['schema/', []],
+  // Over HTTP, as anybody's program.
+  ['cli/', []],
   ['api/server.ts', ['api/', 'schema/']],
   [
     'api/app.ts',
@@ -122,6 +124,7 @@ const all = [
   ...(await importsOf('schema')),
   ...(await importsOf('api')),
   ...(await importsOf('gpu-runtime')),
+  ...(await importsOf('cli')),
 ]
 
 test('imports run in one direction: schema knows nothing, the api never imports the runtime, tensor imports nothing', () => {

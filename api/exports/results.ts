@@ -31,10 +31,10 @@ export async function runResults(
   const adapter = subject === 'ADAPTER' ? await adapterOf(db, run) : null
   const mine = asked.filter((order) => order.subject === subject)
   const found = await Promise.all(
-    mine.map(({ settings }) =>
+    mine.map(async ({ settings }) =>
       subject === 'ADAPTER' && adapter === null
         ? null
-        : reusable(db, {
+        : await reusable(db, {
             baseModelId: run.baseModelId,
             adapterId: adapter?.id ?? null,
             settingsHash: settingsHash(settings),

@@ -1,4 +1,5 @@
 /** A stored comparison as a table for terminals. */
+import { table } from './output.ts'
 
 export type ComparisonRow = {
   readonly task: string
@@ -42,11 +43,5 @@ export function comparisonTable(rows: readonly ComparisonRow[]): string {
     pValue(r.pValue),
     String(r.n),
   ])
-  const widths = head.map((h, i) => Math.max(h.length, ...body.map((row) => row[i]!.length)))
-  const print = (cells: readonly string[]) =>
-    cells
-      .map((c, i) => (i < 2 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!)))
-      .join('  ')
-      .trimEnd()
-  return [print(head), widths.map((w) => '─'.repeat(w)).join('──'), ...body.map(print)].join('\n')
+  return table(head, body, 2)
 }
