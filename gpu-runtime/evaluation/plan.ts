@@ -17,9 +17,9 @@ export type Asked = {
 export type Batch = readonly Tree<Asked>[]
 
 /**
- * All requests in batches of at most `budget` tokens, where a common beginning does not count (a single
- * request that is larger has a batch of its own). Common beginnings are shared within a batch; trees of one batch are alike in shape, so that
- * little of attention's rectangles stays empty.
+ * All requests in batches of at most `budget` tokens; behind a common beginning there is room for more (a
+ * single request that is larger has a batch of its own). Common beginnings are shared within a batch;
+ * trees of one batch are alike in shape, so that little of attention's rectangles stays empty.
  */
 export function planBatches(asked: readonly Asked[], budget: number): Batch[] {
   const trees = plant(asked).flatMap((tree) => pieces(tree, budget))
@@ -39,6 +39,13 @@ const order = (a: Asked, b: Asked): number => a.document - b.document || a.part 
 const most = <T>({ items }: Tree<T>, size: (item: T) => number): number =>
   Math.max(...items.map(size))
 
+/**
+ * Tokens that may follow a common beginning in one batch: four times its own, so that it is computed
+ * again for a fifth of the tokens at most, but never more than four budgets.
+ */
+const room = (prefix: readonly number[], budget: number): number =>
+  Math.min(Math.max(budget, 4 * prefix.length), 4 * budget)
+
 /** A tree larger than the budget as several, its items by size so that each piece holds alike ones. */
 function pieces(tree: Tree<Asked>, budget: number): Tree<Asked>[] {
   const { prefix, items } = tree
@@ -47,8 +54,5 @@ function pieces(tree: Tree<Asked>, budget: number): Tree<Asked>[] {
     (a, b) => requestTokens(b.request) - requestTokens(a.request) || order(a, b),
   )
   const own = ({ request }: Asked) => requestTokens(request) - prefix.length
-  return byBudget(sorted, own, budget).map((piece) => ({
-    prefix,
-    items: piece,
-  }))
+  return byBudget(sorted, own, room(prefix, budget)).map((piece) => ({ prefix, items: piece }))
 }
