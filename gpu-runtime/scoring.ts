@@ -1,7 +1,10 @@
 /** The evaluations of a job: every order is prepared before anything is computed, then scored task by task. */
 import type { EvaluationOrder, Subject } from '#schema/protocol.ts'
+import { sourceKey } from '#schema/sources.ts'
 import type { ScoreDtype } from '#schema/spec.ts'
+import { tasks } from '#schema/tasks.ts'
 import type { Adapter, Bench } from './workbench.ts'
+import { rowsDiffer } from './data/canonicalRows.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
 import { FormatError } from './error.ts'
 import { prepareTask, type Prepared } from './evaluation/prepare.ts'
@@ -33,28 +36,35 @@ function textsFor({ checkpoint, text, chatMl }: Bench): Record<Subject, Text> {
   }
 }
 
-/** Read the rows of every order and make its requests; subjects of one task share them. */
+/**
+ * Read the rows of every order and make its requests; subjects of one task share them. Rows that are not those of the task's own
+ * source are scored all the same, with a warning.
+ */
 export async function prepareAll(
   orders: readonly EvaluationOrder[],
   bench: Bench,
 ): Promise<PreparedOrder[]> {
-  const { signal, checkpoint } = bench
+  const { report, signal, checkpoint } = bench
   const { maxPositions } = checkpoint.config
   const texts = textsFor(bench)
   const prepare = async ({ settings, rows, examples }: EvaluationOrder, text: Text) => {
     await expectPinned(rows, settings.rowsSha256)
     if (examples !== null) await expectPinned(examples, settings.examplesSha256!)
-    return await inFile(rows, () =>
+    const prepared = await inFile(rows, () =>
       prepareTask(settings, { rows, examples }, { text, maxPositions }, signal),
     )
+    const source = sourceKey(tasks.get(settings.task)?.rows ?? '')
+    const difference = source === null ? null : await rowsDiffer(source, rows)
+    if (difference !== null) report.event('log', { level: 'warn', message: difference })
+    return prepared
   }
-  const tasks = new Map<string, Prepared>()
+  const done = new Map<string, Prepared>()
   const prepared: PreparedOrder[] = []
   for (const order of orders) {
     const text = texts[order.subject]
     const same = `${JSON.stringify(order.settings)} ${text === texts.BASE}`
-    const task = tasks.get(same) ?? (await prepare(order, text))
-    tasks.set(same, task)
+    const task = done.get(same) ?? (await prepare(order, text))
+    done.set(same, task)
     prepared.push({ ...order, task })
   }
   return prepared

@@ -35,6 +35,13 @@ test('a suite is asked for by name, scored, averaged and summarized', async () =
   const { run, events } = await there.ended(id)
   assert.equal(run.status, 'SUCCEEDED', JSON.stringify(events.at(-1)))
   assert.equal(run.evaluations.length, 18)
+  // Made-up rows are scored, and said not to be the task's own.
+  const warnings = events.filter(({ type, body }) => type === 'log' && body.level === 'warn')
+  assert.equal(warnings.length, 18)
+  assert.match(
+    warnings[0]!.body.message,
+    /causal_judgement.*these are not the rows of .*expected 190 rows, got 3/,
+  )
   // Rows that are equal count once.
   for (const { documents } of run.evaluations) assert.equal(documents, 3)
   const document = `query ($id: ID!) { run(id: $id) { summary suiteResults { mean percent n missing
