@@ -22,7 +22,7 @@ export type Named = {
 }
 
 const fields =
-  'id tasks { task metric n leftOut baseline candidate difference low high level pValue gained lost }'
+  'id tasks { task metric n leftOut baseline candidate difference low high level pValue gained lost goal test }'
 
 export async function findComparison(
   client: Client,

@@ -8,14 +8,20 @@ export type ComparisonRow = {
   readonly baseline: number
   readonly candidate: number
   readonly difference: number
-  readonly low: number
-  readonly high: number
+  /** Null where too few samples could be paired. */
+  readonly low: number | null
+  readonly high: number | null
+  /** MIN for perplexities, which are no percentages. */
+  readonly goal?: 'MAX' | 'MIN'
   readonly level: number
   readonly pValue: number
 }
 
-const percent = (x: number): string => `${(100 * x).toFixed(1)}%`
-const signed = (x: number): string => `${x < 0 ? '−' : '+'}${(100 * Math.abs(x)).toFixed(1)}`
+type Scale = Pick<ComparisonRow, 'goal'>
+const value = (x: number, { goal }: Scale): string =>
+  goal === 'MIN' ? x.toFixed(4) : `${(100 * x).toFixed(1)}%`
+const signed = (x: number, { goal }: Scale): string =>
+  (x < 0 ? '−' : '+') + (goal === 'MIN' ? Math.abs(x).toFixed(4) : (100 * Math.abs(x)).toFixed(1))
 
 /** 0.0312 → 0.031, 1.2e-37 → 1e-37 */
 export const pValue = (p: number): string =>
@@ -36,10 +42,10 @@ export function comparisonTable(rows: readonly ComparisonRow[]): string {
   const body = rows.map((r) => [
     r.task,
     r.metric,
-    percent(r.baseline),
-    percent(r.candidate),
-    signed(r.difference),
-    `[${signed(r.low)}, ${signed(r.high)}]`,
+    value(r.baseline, r),
+    value(r.candidate, r),
+    signed(r.difference, r),
+    r.low === null || r.high === null ? '—' : `[${signed(r.low, r)}, ${signed(r.high, r)}]`,
     pValue(r.pValue),
     String(r.n),
   ])

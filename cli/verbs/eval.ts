@@ -8,7 +8,9 @@ import { Failure } from '../exit.ts'
 import { expectSuccess, follow } from '../follow.ts'
 import { bare, list, wholeFrom } from '../options.ts'
 import { print, table, type Common } from '../output.ts'
+import { readRules } from '../rules.ts'
 import { findSubject } from '../subject.ts'
+import { judgedFields, verdictExits, verdictText, type Judged } from '../verdict.ts'
 
 type Options = Common & {
   readonly model?: string
@@ -28,6 +30,7 @@ type Options = Common & {
   readonly priority?: number
   readonly name?: string
   readonly key?: string
+  readonly gate?: string
   readonly wait?: boolean
 }
 
@@ -55,7 +58,14 @@ export const addEval = (program: Command): Command =>
     .option('--priority <n>', 'higher ones start first', Number)
     .option('--name <name>', 'what people will call the run')
     .option('--key <text>', 'idempotency key: the same key and input are the same run')
-    .option('--wait', 'follow the run on stderr, then print its scores')
+    .option(
+      '--gate <file>',
+      'rules (as of the verb gate) for the adapter against its base model, which is scored too',
+    )
+    .option(
+      '--wait',
+      'follow the run on stderr, then print its scores; with --gate its verdict is the exit code',
+    )
     .action(evaluate)
 
 async function evaluate(options: Options): Promise<void> {
@@ -64,6 +74,7 @@ async function evaluate(options: Options): Promise<void> {
     throw new Failure('USAGE', 'expected at least one --task or --suite')
   if (model === undefined && adapter === undefined)
     throw new Failure('USAGE', 'expected --model or --adapter')
+  const rules = options.gate === undefined ? null : await readRules(options.gate)
   const client = connectByEnvironment(process.env)
   const ref = adapter === undefined ? null : await findSubject(client, adapter)
   if (ref !== null && !('adapterId' in ref))
@@ -91,6 +102,7 @@ async function evaluate(options: Options): Promise<void> {
         quantization: nf4 ? 'NF4' : undefined,
         shards,
         priority,
+        gate: rules,
       },
     },
   )
@@ -107,8 +119,9 @@ async function evaluate(options: Options): Promise<void> {
   const ended = await follow(client, run.id)
   expectSuccess(ended)
   const scores = await scoresOf(client, run.id)
-  print(options, { ...ended, scores }, () =>
-    table(
+  const judged = rules === null ? null : await gateOf(client, run.id)
+  print(options, { ...ended, scores, gate: judged }, () => {
+    const text = table(
       ['task', 'metric', 'value', 'stderr', 'n'],
       scores.map(({ task: of, metric, value, standardError, n }) => [
         of,
@@ -118,8 +131,19 @@ async function evaluate(options: Options): Promise<void> {
         String(n),
       ]),
       2,
-    ),
+    )
+    return judged === null ? text : `${text}\n\n${verdictText(judged, rules!)}`
+  })
+  if (judged !== null) process.exitCode = verdictExits[judged.verdict]
+}
+
+async function gateOf(client: Client, id: string): Promise<Judged> {
+  const { run } = await client.query<{ run: { gateResult: Judged | null } }>(
+    `query ($id: ID!) { run(id: $id) { gateResult { ${judgedFields} } } }`,
+    { id },
   )
+  if (run.gateResult === null) throw new Failure('UNEXPECTED', `run ${id} has no verdict`)
+  return run.gateResult
 }
 
 type Score = {

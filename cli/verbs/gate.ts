@@ -3,10 +3,11 @@ import type { Command } from 'commander'
 import { expectType, problemFields } from '../client.ts'
 import { findComparison } from '../comparison.ts'
 import { connectByEnvironment } from '../config.ts'
-import { exitCodes, Failure } from '../exit.ts'
+import { Failure } from '../exit.ts'
 import { list, real } from '../options.ts'
-import { print, table, type Common } from '../output.ts'
+import { print, type Common } from '../output.ts'
 import { readRules, rulesOf, type RuleFlags } from '../rules.ts'
+import { judgedFields, verdictExits, verdictText, type Judged } from '../verdict.ts'
 
 type Options = Common &
   RuleFlags & {
@@ -14,26 +15,6 @@ type Options = Common &
     readonly candidate?: string
     readonly rules?: string
   }
-
-type Verdict = 'PASS' | 'FAIL' | 'UNDECIDED'
-type Judged = {
-  readonly __typename: string
-  readonly verdict: Verdict
-  readonly judgements: readonly {
-    readonly verdict: Verdict
-    readonly reason: string
-    readonly kind: string
-    readonly margin: number
-    readonly task: string | null
-    readonly n: number
-    readonly difference: number | null
-    readonly low: number | null
-    readonly high: number | null
-    readonly needed: number | null
-  }[]
-}
-
-const exits = { PASS: exitCodes.OK, FAIL: exitCodes.FAIL, UNDECIDED: exitCodes.UNDECIDED }
 
 export const addGate = (program: Command): Command =>
   program
@@ -67,34 +48,14 @@ async function judge(comparison: string | undefined, options: Options): Promise<
     `query ($comparison: ID!, $rules: [GateRuleInput!]!, $adjust: Adjustment) {
        gate(comparison: $comparison, rules: $rules, adjust: $adjust) {
          __typename
-         ... on Gate { verdict judgements { verdict reason kind margin task n difference low high needed } }
+         ... on Gate { ${judgedFields} }
          ${problemFields}
        } }`,
     { comparison: id, ...rules },
   )
-  const { verdict, judgements } = expectType<Judged>(gate as never, 'Gate')
-  print(options, { comparison: id, verdict, judgements }, () =>
-    [
-      table(
-        ['rule', 'claim', 'verdict', 'difference', 'interval', 'n'],
-        judgements.map((j, i) => [
-          j.task ?? rules.rules[i]!.suite ?? 'mean',
-          `${j.kind === 'SUPERIORITY' ? '>' : '> −'} ${j.margin}`,
-          j.verdict,
-          number(j.difference),
-          `[${number(j.low)}, ${number(j.high)}]`,
-          String(j.n),
-        ]),
-        3,
-      ),
-      '',
-      ...judgements.map(({ reason }) => reason),
-      '',
-      verdict,
-    ].join('\n'),
+  const judged = expectType<Judged & { __typename: string }>(gate as never, 'Gate')
+  print(options, { comparison: id, verdict: judged.verdict, judgements: judged.judgements }, () =>
+    verdictText(judged, rules),
   )
-  process.exitCode = exits[verdict]
+  process.exitCode = verdictExits[judged.verdict]
 }
-
-const number = (x: number | null): string =>
-  x === null ? '—' : `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(4)}`

@@ -121,6 +121,35 @@ test('gate exits with 0 for PASS, 1 for FAIL and 2 for UNDECIDED, and says why',
   assert.match(wrong.err, /expected a task of the comparison \(who_is_bigger\)/)
 })
 
+test('eval with a gate scores the base too, and ends with the verdict', async () => {
+  const file = join(there.inputs, 'gate.json')
+  const rules = [{ kind: 'NON_INFERIORITY', margin: 0.999, task: 'who_is_bigger' }]
+  await writeFile(file, JSON.stringify({ rules }))
+  const asked = [
+    'eval',
+    '--adapter',
+    'brought',
+    '--task',
+    'who_is_bigger',
+    '--limit',
+    '30',
+    '--wait',
+  ]
+  const passed = await oddsmith([...asked, '--gate', file])
+  assert.equal(passed.code, 0, passed.err)
+  assert.match(passed.out, /^task .*\nrule .*\nPASS\n$/s)
+  await writeFile(file, JSON.stringify({ rules: [{ ...rules[0], kind: 'SUPERIORITY' }] }))
+  const failed = await oddsmith([...asked, '--gate', file, '--json'])
+  assert.equal(failed.code, 1, failed.err)
+  assert.equal(JSON.parse(failed.out).gate.verdict, 'FAIL')
+})
+
+test('eval --wait of shards ends when all of them have', async () => {
+  const args = ['--task', 'who_is_bigger', '--limit', '41', '--shards', '2', '--wait']
+  const { scores } = await json('eval', '--model', embedded.model, ...args)
+  assert.ok(scores.length === 2 && scores.every(({ n }: any) => n === 41), JSON.stringify(scores))
+})
+
 test('rules that mean nothing are refused before anybody is asked', async () => {
   const file = join(there.inputs, 'wrong.json')
   await writeFile(file, '{"rules": [{"kind": "BETTER", "margin": -1}]}')
