@@ -52,6 +52,15 @@ export async function scoresIn(
   })
 }
 
+/** What a suite does not say is as the dialect has it. */
+export const bosOf = ({
+  dialect,
+  bos,
+}: {
+  readonly dialect: SuiteMember['dialect']
+  readonly bos?: SuiteMember['bos'] | undefined
+}): EvaluationSettings['bos'] => bos ?? (dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER')
+
 function isAsked(
   settings: EvaluationSettings,
   { task, dialect, bos }: SuiteMember,
@@ -61,7 +70,7 @@ function isAsked(
     ...asked,
     version: tasks.get(task)!.version,
     dialect,
-    bos: bos ?? (dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER'),
+    bos: bosOf({ dialect, bos }),
   } as const
   return Object.entries(wanted).every(
     ([name, value]) => settings[name as keyof EvaluationSettings] === value,

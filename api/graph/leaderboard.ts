@@ -2,6 +2,8 @@
 import { metrics } from '#schema/metrics.ts'
 import type { Difference } from '../evaluation/difference.ts'
 import { standings, type Board, type Standing } from '../evaluation/standings.ts'
+import { suiteBoards, type SuiteBoard, type SuiteStanding } from '../evaluation/suiteBoards.ts'
+import type { GroupResult } from '../evaluation/suiteResult.ts'
 import { AdapterType } from './adapter.ts'
 import { builder } from './builder.ts'
 import { ComparisonType } from './comparison.ts'
@@ -128,6 +130,74 @@ const BoardType = builder.objectRef<Board>('Board').implement({
     }),
   }),
 })
+
+const SuitePartType = builder.objectRef<GroupResult>('SuitePart').implement({
+  description: 'A part of a suite.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name.' }),
+    title: t.exposeString('title', { description: 'What people call it.' }),
+    percent: t.exposeFloat('percent', {
+      nullable: true,
+      description: 'Its average in percent, rounded to two decimals.',
+    }),
+  }),
+})
+
+const SuiteStandingType = builder.objectRef<SuiteStanding>('SuiteStanding').implement({
+  description: "One subject's averages on a suite.",
+  fields: (t) => ({
+    name: t.string({
+      description: "The adapter's name, or the base model's where there is no adapter.",
+      resolve: ({ adapter, baseModel }) => (adapter ?? baseModel).name,
+    }),
+    modelName: t.string({
+      description: "The base model's name.",
+      resolve: ({ baseModel }) => baseModel.name,
+    }),
+    percent: t.float({
+      nullable: true,
+      description: "The suite's average in percent, rounded to two decimals.",
+      resolve: ({ result }) => result.percent,
+    }),
+    standardError: t.float({
+      nullable: true,
+      description: 'Of the average, as a fraction of 1.',
+      resolve: ({ result }) => result.score?.standardError,
+    }),
+    groups: t.field({
+      type: [SuitePartType],
+      description: "The averages of the suite's parts.",
+      resolve: ({ result }) => [...result.groups],
+    }),
+  }),
+})
+
+const SuiteBoardType = builder.objectRef<SuiteBoard>('SuiteBoard').implement({
+  description: 'Who was scored on every task of a suite, on the same prompts.',
+  fields: (t) => ({
+    suite: t.exposeString('suite', { description: "The suite's name." }),
+    title: t.exposeString('title', { description: 'What people call it.' }),
+    settings: t.expose('settings', {
+      type: SettingsType,
+      description: 'Of its first task; the others were asked alike.',
+    }),
+    rows: t.field({
+      type: [SuiteStandingType],
+      description: 'Best first.',
+      resolve: ({ rows }) => [...rows],
+    }),
+  }),
+})
+
+builder.queryField('suiteLeaderboard', (t) =>
+  t.field({
+    type: [SuiteBoardType],
+    description: 'The boards of suites. Needs no key.',
+    args: { suite: t.arg.string({ description: "Only this suite's." }) },
+    resolve: async (_root, { suite }, { db }) =>
+      suiteBoards(await standings(db)).filter((board) => suite == null || board.suite === suite),
+  }),
+)
 
 builder.queryField('leaderboard', (t) =>
   t.field({

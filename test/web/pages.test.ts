@@ -6,7 +6,9 @@ import { mostPoints, readCurves } from '#api/web/curves.ts'
 import { createPages } from '#api/web/routes.ts'
 import { metrics } from '#schema/tables.ts'
 import { testDatabase } from '#test/support/database.ts'
-import { settings } from '#test/evaluation/world.ts'
+import { suites } from '#schema/suites.ts'
+import { tasks } from '#schema/tasks.ts'
+import { answers, settings } from '#test/evaluation/world.ts'
 import { hostile, seed } from './seed.ts'
 
 const { db } = await testDatabase()
@@ -57,6 +59,42 @@ test('scores that are not comparable are on boards of their own', async () => {
   const last = textOf(body.slice(body.lastIndexOf('<section aria-labelledby')))
   has(last, /first 50 rows .* stories-15M/)
   lacks(last, /orpo/)
+  // Why there are two of them.
+  has(
+    textOf(body),
+    /OpenBookQA \(test\): 2 boards .* differ in Board documents Board 1 4 rows all rows Board 2 1 row first 50 rows/,
+  )
+})
+
+test('a board says how many examples were shown, and in which template', async () => {
+  const shown = settings({
+    task: 'piqa',
+    fewShot: 5,
+    examplesSha256: settings().rowsSha256,
+    chatTemplate: true,
+    fewShotAsMultiturn: true,
+  })
+  const subject = { baseModelId: world.base.id, adapterId: null }
+  await world.evaluation(world.tuned.runId, subject, [1, 0, 1], { settings: shown })
+  has(
+    textOf(await page('/')),
+    /5-shot, seed 1234, of [0-9a-f]{8} chat template, examples as turns scored as lm-evaluation-harness float32/,
+  )
+})
+
+test('who has every task of a suite is on its board by the average', async () => {
+  const subject = { baseModelId: world.base.id, adapterId: null }
+  const members = suites.get('gpt4all')!.groups[0]!.members
+  for (const [i, { task }] of members.entries()) {
+    lacks(textOf(await page('/')), /percent; each subject scored on every task/)
+    const used = settings({ task, version: tasks.get(task)!.version, limit: 10 })
+    await world.evaluation(world.tuned.runId, subject, answers(10, i), { settings: used })
+  }
+  // 0, 10, … 60 percent.
+  has(
+    textOf(await page('/', nobody)),
+    /GPT4All first 10 rows zero-shot plain text .* stories-15M base model 30\.00 ± /,
+  )
 })
 
 test('who is not known is led to the login, and from there back', async () => {
