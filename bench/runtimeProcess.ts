@@ -32,6 +32,7 @@ export async function runProcess(spec: RunSpec): Promise<Measured> {
     adapter: [],
     start: [],
     evaluations: [],
+    trainedOn: [],
     leaseSeconds: 60,
   }
   const events: RunEvent[] = []

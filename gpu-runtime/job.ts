@@ -15,6 +15,7 @@ import { inNf4, openCheckpoint, type Checkpoint } from './models/checkpoint.ts'
 import { Engine } from './onnx/engine.ts'
 import { openProbe } from './benchmarks.ts'
 import type { Client } from './client.ts'
+import { lookForContamination } from './contamination.ts'
 import type { Reporter } from './report.ts'
 import { inspect } from './inspect.ts'
 import { openChatMl, tokenizerFiles } from './text/chatMl.ts'
@@ -82,7 +83,10 @@ export async function work(
     }
     const { tokenBudget } = spec.engine
     const shard = (spec.kind === 'EVALUATE' ? spec.shard : null) ?? whole
-    const documents = await scoreAll(prepared, { tokenBudget, shard }, adapter, bench)
+    const contamination = await lookForContamination(job.trainedOn, prepared, bench)
+    if (signal.aborted) return { type: 'interrupted', step: null }
+    const options = { tokenBudget, shard }
+    const documents = await scoreAll(prepared, options, adapter, contamination, bench)
     if (documents === null) return { type: 'interrupted', step: null }
     return { type: 'finished', summary: { ...summary, documents } }
   } finally {

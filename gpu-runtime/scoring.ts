@@ -6,6 +6,7 @@ import { tasks } from '#schema/tasks.ts'
 import type { Adapter, Bench } from './workbench.ts'
 import { rowsDiffer } from './data/canonicalRows.ts'
 import { expectPinned, inFile } from './data/pinned.ts'
+import type { Contamination } from './contamination.ts'
 import { FormatError } from './error.ts'
 import { prepareTask, type Prepared } from './evaluation/prepare.ts'
 import { respond } from './evaluation/respond.ts'
@@ -174,6 +175,7 @@ export async function scoreAll(
   prepared: readonly PreparedOrder[],
   { tokenBudget, shard }: { readonly tokenBudget: number; readonly shard: Shard },
   adapter: Adapter | null,
+  contamination: Contamination | null,
   bench: Bench,
 ): Promise<number | null> {
   if (prepared.length === 0) return 0
@@ -201,10 +203,14 @@ export async function scoreAll(
       etaSeconds: done === known ? null : ((total - done) * seconds) / (done - known),
     })
   }
-  const scored = ({ key, task }: OpenOrder, documents: number) => {
+  const scored = ({ key, subject, task }: OpenOrder, documents: number) => {
     done += documents
     waiting.set(key, waiting.get(key)! - documents)
-    if (waiting.get(key) === 0) report.event('evaluated', { key, documents: task.documents.length })
+    if (waiting.get(key)! > 0) return
+    const found = subject === 'ADAPTER' ? contamination?.get(task) : undefined
+    for (let i = 0; found !== undefined && i <= found.length; i += 500)
+      report.event('contamination', { key, documents: found.slice(i, i + 500) })
+    report.event('evaluated', { key, documents: task.documents.length })
   }
   for (const order of orders) if (order.unknown.size === 0) scored(order, 0)
   const checkpoints = { BASE: checkpoint, ADAPTER: adapter?.checkpoint ?? checkpoint }

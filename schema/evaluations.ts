@@ -40,6 +40,8 @@ export const evaluations = table(
     answersKey: text(),
     promptHash: text().notNull(),
     documents: integer().notNull(),
+    /** Documents that share words with what the adapter was trained on; null where nobody looked. */
+    contaminated: integer(),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
     /** Null while samples are still coming; only finished evaluations are compared, ranked or reused. */
     finishedAt: timestamp({ withTimezone: true }),
@@ -63,6 +65,10 @@ export const scores = table(
     value: doublePrecision().notNull(),
     /** Null for a single sample, and where the metric has none. */
     standardError: doublePrecision(),
+    /** The same over the samples that share nothing with what the adapter was trained on; null where nobody looked, or none is left. */
+    cleanN: integer(),
+    cleanValue: doublePrecision(),
+    cleanStandardError: doublePrecision(),
   },
   (t) => [primaryKey({ columns: [t.evaluationId, t.metric] })],
 )
@@ -90,6 +96,10 @@ export const samples = table(
     answers: jsonb().$type<string[]>().notNull(),
     /** What the model wrote; null where it chose. */
     response: text(),
+    /** The part of its words that are in what the adapter was trained on; null where nobody looked. */
+    contamination: doublePrecision(),
+    /** The first row that has some of them; null where none has. */
+    contaminatedBy: jsonb().$type<{ dataset: string; row: number }>(),
   },
   (t) => [primaryKey({ columns: [t.evaluationId, t.document] }), index('samples_key').on(t.key)],
 )
@@ -177,6 +187,14 @@ export const comparisonTasks = table(
     /** Samples that the candidate, or the baseline, scored higher. */
     gained: integer().notNull(),
     lost: integer().notNull(),
+    /** The same over the pairs that share nothing with what either side was trained on; null where nobody looked, or none is left. */
+    cleanN: integer(),
+    cleanBaseline: doublePrecision(),
+    cleanCandidate: doublePrecision(),
+    cleanDifference: doublePrecision(),
+    cleanLow: doublePrecision(),
+    cleanHigh: doublePrecision(),
+    cleanPValue: doublePrecision(),
   },
   (t) => [primaryKey({ columns: [t.comparisonId, t.task, t.metric] })],
 )

@@ -12,10 +12,26 @@
  * 401: no such token. 409: the attempt is no longer the run's current one; the runtime must stop.
  */
 import { z } from 'zod'
-import { EvaluationSettings, RunSpec } from './spec.ts'
+import { DatasetRef, EvaluationSettings, Recipe, RunSpec } from './spec.ts'
 
 export const Subject = z.enum(['BASE', 'ADAPTER'])
 export type Subject = z.infer<typeof Subject>
+
+/** Rows that an adapter was trained on, and by which recipe: that says which of them it saw. */
+const Training = z.object({ dataset: DatasetRef, recipe: Recipe })
+export type Training = z.infer<typeof Training>
+
+/** A document that shares words with rows of a training. */
+const Contaminated = z.object({
+  /** 0-based row in the task's file. */
+  document: z.number().int().nonnegative(),
+  /** The part of its words that lie in shared runs of words. */
+  overlap: z.number().positive().max(1),
+  /** The first row that has such a run, 0-based, and the sha256 of its file. */
+  row: z.number().int().nonnegative(),
+  dataset: z.string(),
+})
+export type Contaminated = z.infer<typeof Contaminated>
 
 /** One thing to score: a subject on a task. `key` names it in events. */
 export const EvaluationOrder = z.object({
@@ -53,6 +69,8 @@ export const Job = z.object({
   start: z.array(ArtifactRef).default([]),
   /** What is still to be scored: what the api already has is left out. */
   evaluations: z.array(EvaluationOrder),
+  /** What the adapter has been trained on, last things first: by its own run, and by those of the adapters that it goes on from. */
+  trainedOn: z.array(Training).default([]),
   leaseSeconds: z.number(),
 })
 export type Job = z.infer<typeof Job>
@@ -171,6 +189,8 @@ const body = {
   }),
   evaluation: z.object({ key: z.string(), promptHash: z.string(), documents: z.number().int() }),
   samples: z.object({ key: z.string(), samples: z.array(Sample).max(500) }),
+  /** After all samples of an evaluation: its documents were looked for in what the adapter was trained on. Those that are not named share nothing. */
+  contamination: z.object({ key: z.string(), documents: z.array(Contaminated).max(500) }),
   evaluated: z.object({ key: z.string(), documents: z.number().int() }),
   inspected: z.object({ preview: Preview }),
   /** The last event of an attempt is one of these three. */
@@ -207,6 +227,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   event('adapter'),
   event('evaluation'),
   event('samples'),
+  event('contamination'),
   event('evaluated'),
   event('inspected'),
   event('finished'),

@@ -13,7 +13,7 @@ import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { Conflict, InvalidInput, NotFound } from '../problem.ts'
 import { holm } from './holm.ts'
-import { compareScores, pairedOf } from './paired.ts'
+import { compareScores, pairedOf, type PairedScores, type ScoreDifference } from './paired.ts'
 import { readPairs } from './pairs.ts'
 import { minimalDetectableEffect } from './power.ts'
 import { reusable, type Evaluation } from './reuse.ts'
@@ -150,6 +150,7 @@ async function insertComparison(
       if (found === null || !Number.isFinite(found.high - found.low)) continue
       const { bootstrap, ...difference } = found
       const effect = minimalDetectableEffect(paired)
+      const clean = scores.seen === null ? null : compareUnseen(scores, scores.seen, found)
       rows.push({
         task,
         metric,
@@ -159,6 +160,7 @@ async function insertComparison(
         bootstrapLow: bootstrap.low,
         bootstrapHigh: bootstrap.high,
         detectable: effect !== null && Number.isFinite(effect) ? effect : null,
+        ...clean,
       })
     }
   }
@@ -184,6 +186,29 @@ async function insertComparison(
     })),
   )
   return comparison!
+}
+
+/** The comparison over the documents that neither side was trained on; null where nothing bounds it. */
+function compareUnseen(scores: PairedScores, seen: readonly boolean[], all: ScoreDifference) {
+  const unseen = (side: readonly (number | null)[]) =>
+    side.map((score, i) => (seen[i]! ? null : score))
+  const { baseline, candidate } = scores
+  const found = seen.some(Boolean)
+    ? compareScores(
+        { ...scores, baseline: unseen(baseline), candidate: unseen(candidate) },
+        { resamples },
+      )
+    : all
+  if (found === null || !Number.isFinite(found.high - found.low)) return null
+  return {
+    cleanN: found.n,
+    cleanBaseline: found.baseline,
+    cleanCandidate: found.candidate,
+    cleanDifference: found.difference,
+    cleanLow: found.low,
+    cleanHigh: found.high,
+    cleanPValue: found.pValue,
+  }
 }
 
 /** NotFound where there is none. */

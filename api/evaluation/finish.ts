@@ -3,7 +3,7 @@ import { eq, sql } from 'drizzle-orm'
 import { evaluations, samples, scores } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { InvalidInput, NotFound } from '../problem.ts'
-import { valueOfSamples } from './value.ts'
+import { valueOfSamples, type Scored } from './value.ts'
 
 /**
  * Writes value and standard error of every metric and marks the evaluation as finished. Runs in ingest's transaction, and again
@@ -12,13 +12,21 @@ import { valueOfSamples } from './value.ts'
  */
 export async function finishEvaluation(db: Db, evaluationId: string): Promise<void> {
   const [evaluation] = await db
-    .select({ key: evaluations.key, documents: evaluations.documents })
+    .select({
+      key: evaluations.key,
+      documents: evaluations.documents,
+      contaminated: evaluations.contaminated,
+    })
     .from(evaluations)
     .where(eq(evaluations.id, evaluationId))
   if (evaluation === undefined) throw new NotFound(`no evaluation ${evaluationId}`)
 
   const rows = await db
-    .select({ scores: samples.scores, weights: samples.weights })
+    .select({
+      scores: samples.scores,
+      weights: samples.weights,
+      contamination: samples.contamination,
+    })
     .from(samples)
     .where(eq(samples.evaluationId, evaluationId))
   if (rows.length !== evaluation.documents) {
@@ -27,12 +35,14 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
   }
 
   const metrics = [...new Set(rows.flatMap((row) => Object.keys(row.scores)))]
+  const looked = evaluation.contaminated !== null
+  const clean = rows.filter(({ contamination }) => contamination === 0)
   const summaries = metrics.flatMap((metric) => {
-    const scored = rows.flatMap(({ scores: { [metric]: score }, weights }) =>
-      score == null ? [] : [{ score, weight: weights?.[metric] ?? 1 }],
-    )
-    const valued = valueOfSamples(metric, scored)
-    return valued === null ? [] : [{ evaluationId, metric, ...valued }]
+    const valued = valueOfSamples(metric, scoredOn(metric, rows))
+    if (valued === null) return []
+    const unseen = looked ? valueOfSamples(metric, scoredOn(metric, clean)) : null
+    const { n: cleanN, value: cleanValue, standardError: cleanStandardError } = unseen ?? nothing
+    return [{ evaluationId, metric, ...valued, cleanN, cleanValue, cleanStandardError }]
   })
   await db.delete(scores).where(eq(scores.evaluationId, evaluationId))
   if (summaries.length > 0) await db.insert(scores).values(summaries)
@@ -41,3 +51,12 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
     .set({ finishedAt: sql`now()` })
     .where(eq(evaluations.id, evaluationId))
 }
+
+const nothing = { n: null, value: null, standardError: null }
+
+type Row = Pick<typeof samples.$inferSelect, 'scores' | 'weights'>
+
+const scoredOn = (metric: string, rows: readonly Row[]): Scored[] =>
+  rows.flatMap(({ scores: { [metric]: score }, weights }) =>
+    score == null ? [] : [{ score, weight: weights?.[metric] ?? 1 }],
+  )

@@ -54,25 +54,31 @@ export async function countPairs(
   return rows.map((paired) => ({ ...paired, bounded }))
 }
 
-/** The same pairs one by one, in the order of documents; scores of documents that have no pair are null. */
+/**
+ * The same pairs one by one, in the order of documents; scores of documents that have no pair are null. `seen` says which documents
+ * share words with what either side was trained on; null where nobody looked.
+ */
 export async function readPairs(
   db: Db,
   metric: string,
   { baseline, candidate }: Pair,
-): Promise<PairedScores> {
+): Promise<PairedScores & { readonly seen: readonly boolean[] | null }> {
   const side = (id: string) => sql`
-    select document, hash, (scores ->> ${metric})::float8 as score, (weights ->> ${metric})::float8 as weight
+    select document, hash, (scores ->> ${metric})::float8 as score, (weights ->> ${metric})::float8 as weight, contamination
     from samples where evaluation_id = ${id}`
   const { rows } = (await db.execute(sql`
     select case when b.hash = c.hash then b.score end as x, case when b.hash = c.hash then c.score end as y,
-           coalesce(b.weight, 1) as w
+           coalesce(b.weight, 1) as w, greatest(b.contamination, c.contamination) as seen
     from (${side(baseline)}) b full join (${side(candidate)}) c using (document)
-    order by document`)) as unknown as { rows: { x: number | null; y: number | null; w: number }[] }
+    order by document`)) as unknown as {
+    rows: { x: number | null; y: number | null; w: number; seen: number | null }[]
+  }
   const weighted = rows.some(({ w }) => w !== 1)
   return {
     baseline: rows.map(({ x }) => x),
     candidate: rows.map(({ y }) => y),
     ...(weighted ? { weights: rows.map(({ w }) => w) } : {}),
     bounded: metricOf(metric).aggregate === 'MEAN',
+    seen: rows.some(({ seen }) => seen !== null) ? rows.map(({ seen }) => (seen ?? 0) > 0) : null,
   }
 }

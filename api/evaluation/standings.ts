@@ -27,6 +27,8 @@ export type Standing = {
   readonly n: number
   readonly value: number
   readonly standardError: number | null
+  /** Over the samples that share nothing with what the adapter was trained on; null where nobody looked, or none is left. */
+  readonly clean: { readonly n: number; readonly value: number } | null
   /** Of the value alone, Wilson's for accuracies; not for comparing rows, which are paired. Null where there is no standard error. */
   readonly interval: Interval | null
   /** To its own base model on the same samples; null for a base model, and where the base is not on this board. */
@@ -134,7 +136,8 @@ async function rows(
     const { title, headline: metric } = entry
     const score = scoreOf.get(`${id} ${metric}`)
     if (score === undefined) return []
-    const { n, value, standardError } = score
+    const { n, value, standardError, cleanN, cleanValue } = score
+    const clean = cleanN === null ? null : { n: cleanN, value: cleanValue! }
     const board = { task, title, metric, settings, settingsHash, promptHash }
     return [
       {
@@ -147,6 +150,7 @@ async function rows(
         n,
         value,
         standardError,
+        clean,
         finishedAt: finishedAt!,
       },
     ]

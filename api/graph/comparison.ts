@@ -21,6 +21,24 @@ const TestType = builder.enumType('PairedTest', {
   },
 })
 
+type Clean = Readonly<
+  Record<'n' | 'baseline' | 'candidate' | 'difference' | 'low' | 'high' | 'pValue', number>
+>
+
+const CleanType = builder.objectRef<Clean>('CleanDifference').implement({
+  description: 'A paired difference over uncontaminated samples.',
+  authScopes: member,
+  fields: (t) => ({
+    n: t.exposeInt('n', { description: 'How many samples.' }),
+    baseline: t.exposeFloat('baseline', { description: "The baseline's value." }),
+    candidate: t.exposeFloat('candidate', { description: "The candidate's value." }),
+    difference: t.exposeFloat('difference', { description: 'Candidate minus baseline.' }),
+    low: t.exposeFloat('low', { description: 'The lower end of its interval.' }),
+    high: t.exposeFloat('high', { description: 'The upper end of its interval.' }),
+    pValue: t.exposeFloat('pValue', { description: 'Two-sided.' }),
+  }),
+})
+
 builder.drizzleObject('comparisonTasks', {
   name: 'ComparisonTask',
   description: 'One metric of one task, paired sample by sample.',
@@ -79,6 +97,33 @@ builder.drizzleObject('comparisonTasks', {
     }),
     lost: t.exposeInt('lost', {
       description: 'Samples that only the baseline got right, or that it scored higher.',
+    }),
+    clean: t.field({
+      type: CleanType,
+      nullable: true,
+      description:
+        'The same over the samples that share no words with what either side was trained on; null where nobody looked, or none is left.',
+      resolve: ({
+        metric,
+        cleanN: n,
+        cleanBaseline: baseline,
+        cleanCandidate: candidate,
+        cleanDifference: difference,
+        cleanLow: low,
+        cleanHigh: high,
+        cleanPValue: pValue,
+      }) =>
+        n === null
+          ? null
+          : {
+              n,
+              baseline: valueOf(metric, baseline!),
+              candidate: valueOf(metric, candidate!),
+              difference: difference!,
+              low: low!,
+              high: high!,
+              pValue: pValue!,
+            },
     }),
     baselineEvaluation: t.relation('baselineEvaluation', { description: "The baseline's scores." }),
     candidateEvaluation: t.relation('candidateEvaluation', {

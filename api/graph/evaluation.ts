@@ -26,6 +26,19 @@ builder.drizzleObject('scores', {
       description: 'Which way is better.',
       resolve: ({ metric }) => metricOf(metric).goal,
     }),
+    cleanN: t.exposeInt('cleanN', {
+      nullable: true,
+      description:
+        'How many samples share no words with what the adapter was trained on; null where nobody looked, or none is left.',
+    }),
+    cleanValue: t.exposeFloat('cleanValue', {
+      nullable: true,
+      description: 'The value over those samples.',
+    }),
+    cleanStandardError: t.exposeFloat('cleanStandardError', {
+      nullable: true,
+      description: 'Its standard error.',
+    }),
     standardError: t.exposeFloat('standardError', {
       nullable: true,
       description:
@@ -52,6 +65,17 @@ const Choice = builder.objectRef<Sample['choices'][number]>('Choice').implement(
     }),
   }),
 })
+
+const ContaminatedBy = builder
+  .objectRef<NonNullable<Sample['contaminatedBy']>>('ContaminatedBy')
+  .implement({
+    description: 'A row of a dataset that a model was trained on.',
+    authScopes: member,
+    fields: (t) => ({
+      dataset: t.exposeString('dataset', { description: "The sha256 of the dataset's file." }),
+      row: t.exposeInt('row', { description: 'The row, from 0.' }),
+    }),
+  })
 
 const SampleScore = builder
   .objectRef<{ metric: string; value: number | null; weight: number }>('SampleScore')
@@ -96,6 +120,16 @@ builder.drizzleObject('samples', {
       nullable: true,
       description: 'The beginning of what the model wrote; null where it chose.',
     }),
+    contamination: t.exposeFloat('contamination', {
+      nullable: true,
+      description:
+        'The part of its words (question and right answer) that lie in runs of 8 to 13 words which a row of the training has too; null where nobody looked.',
+    }),
+    contaminatedBy: t.expose('contaminatedBy', {
+      type: ContaminatedBy,
+      nullable: true,
+      description: 'The first such row; null where there is none.',
+    }),
     choices: t.expose('choices', { type: [Choice], description: 'How likely each answer was.' }),
     scores: t.field({
       type: [SampleScore],
@@ -131,6 +165,11 @@ export const EvaluationType = builder.drizzleNode('evaluations', {
     settingsHash: t.exposeString('settingsHash', { description: 'Hash of the settings.' }),
     promptHash: t.exposeString('promptHash', { description: 'Hash of all rendered prompts.' }),
     documents: t.exposeInt('documents', { description: 'How many rows are scored.' }),
+    contaminated: t.exposeInt('contaminated', {
+      nullable: true,
+      description:
+        'How many of them share words with what the adapter was trained on; null where nobody looked.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When scoring began.' }),
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',

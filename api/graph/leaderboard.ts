@@ -58,6 +58,17 @@ const StandingType = builder.objectRef<Standing>('Standing').implement({
       nullable: true,
       description: "The value's standard error; null for a single sample or where it has none.",
     }),
+    cleanN: t.int({
+      nullable: true,
+      description:
+        'How many samples share no words with what the adapter was trained on; null where nobody looked, or none is left.',
+      resolve: ({ clean }) => clean?.n,
+    }),
+    cleanValue: t.float({
+      nullable: true,
+      description: 'The value over those samples.',
+      resolve: ({ clean }) => clean?.value,
+    }),
     low: t.float({
       nullable: true,
       description: "The lower end of the value's own interval; null without a standard error.",

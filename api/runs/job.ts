@@ -1,7 +1,7 @@
 /** What a runtime is told to do: built from the run when the runtime asks, less what is already there. */
 import { and, asc, desc, eq, inArray, isNotNull } from 'drizzle-orm'
-import type { ArtifactRef, EvaluationOrder, Job, Subject } from '#schema/protocol.ts'
-import { adapters, artifacts, evaluations, evaluationShards, events } from '#schema/tables.ts'
+import type { ArtifactRef, EvaluationOrder, Job, Subject, Training } from '#schema/protocol.ts'
+import { adapters, artifacts, evaluations, evaluationShards, events, runs } from '#schema/tables.ts'
 import type { Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { reusable } from '../evaluation/reuse.ts'
@@ -106,8 +106,26 @@ export async function buildJob(ctx: Pick<Context, 'config' | 'db'>, run: Run): P
     adapter: adapter === null ? [] : await adapterFiles(db, adapter),
     start: adapter === null ? await startFiles(db, run) : [],
     evaluations: await openOrders(db, run),
+    trainedOn: await trainings(db, run),
     leaseSeconds: config.leaseSeconds,
   }
+}
+
+/** What the adapter that a run trains or scores has seen, its own run first; nothing is known of imported ones. */
+async function trainings(db: Db, { spec, adapterId }: Run): Promise<Training[]> {
+  const seen: Training[] = []
+  if (spec.kind === 'TRAIN') seen.push({ dataset: spec.dataset, recipe: spec.recipe })
+  for (let id = adapterId; id !== null;) {
+    const [found] = await db
+      .select({ parentId: adapters.parentId, spec: runs.spec })
+      .from(adapters)
+      .leftJoin(runs, eq(runs.id, adapters.runId))
+      .where(eq(adapters.id, id))
+    const { parentId, spec: made } = found!
+    if (made?.kind === 'TRAIN') seen.push({ dataset: made.dataset, recipe: made.recipe })
+    id = parentId
+  }
+  return seen
 }
 
 /** The artifact of the last checkpoint event whose file is still kept. */

@@ -5,7 +5,13 @@ import { adapters, artifacts, inspections, metrics } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
 import { compareRun } from '../evaluation/compare.ts'
 import { adapterOf, openOrders } from './job.ts'
-import { beginEvaluation, endEvaluation, recordSamples, wrong } from './scored.ts'
+import {
+  beginEvaluation,
+  endEvaluation,
+  recordContamination,
+  recordSamples,
+  wrong,
+} from './scored.ts'
 import type { Run } from './run.ts'
 
 /** One post on its way: what it leaves to do. */
@@ -28,6 +34,7 @@ const recorders: Recorders = {
   adapter: recordAdapter,
   evaluation: ({ tx }, run, body) => beginEvaluation(tx, run, body),
   samples: ({ tx }, run, body) => recordSamples(tx, run, body),
+  contamination: ({ tx }, run, body) => recordContamination(tx, run, body),
   evaluated: ({ tx }, run, body) => endEvaluation(tx, run, body),
   inspected: async ({ tx }, run, { preview }) => {
     if (run.spec.kind !== 'INSPECT') throw wrong(run.id, 'only an inspection finds something')

@@ -1,5 +1,5 @@
 /** Evaluations while they are scored: begun, filled and finished by the attempts of one run, or of the shards of one. */
-import { and, count, eq, sql } from 'drizzle-orm'
+import { and, count, eq, gt, isNull, sql } from 'drizzle-orm'
 import type { EventBody } from '#schema/protocol.ts'
 import { baseModels, evaluationShards, evaluations, samples, scores } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
@@ -73,7 +73,7 @@ export async function beginEvaluation(
     )
   await tx
     .update(evaluations)
-    .set({ ...said, finishedAt: null })
+    .set({ ...said, contaminated: null, finishedAt: null })
     .where(eq(evaluations.id, evaluation.id))
   await tx.delete(samples).where(eq(samples.evaluationId, evaluation.id))
   await tx.delete(scores).where(eq(scores.evaluationId, evaluation.id))
@@ -116,6 +116,34 @@ export async function recordSamples(
     .insert(samples)
     .values([...rows.values()])
     .onConflictDoUpdate({ target: [samples.evaluationId, samples.document], set })
+}
+
+/** Samples that were not named before, and are not now, share nothing. */
+export async function recordContamination(
+  tx: Db,
+  run: Run,
+  { key, documents }: EventBody<'contamination'>,
+): Promise<void> {
+  const evaluation = await openEvaluation(tx, run, key)
+  if (evaluation === null) return
+  const mine = eq(samples.evaluationId, evaluation.id)
+  await tx
+    .update(samples)
+    .set({ contamination: 0 })
+    .where(and(mine, isNull(samples.contamination)))
+  await tx.execute(sql`
+    update samples set contamination = found.overlap,
+           contaminated_by = jsonb_build_object('dataset', found.dataset, 'row', found.row)
+    from jsonb_to_recordset(${JSON.stringify(documents)}::jsonb) as found(document int, overlap float8, "row" int, dataset text)
+    where samples.evaluation_id = ${evaluation.id} and samples.document = found.document`)
+  const [found] = await tx
+    .select({ n: count() })
+    .from(samples)
+    .where(and(mine, gt(samples.contamination, 0)))
+  await tx
+    .update(evaluations)
+    .set({ contaminated: found!.n })
+    .where(eq(evaluations.id, evaluation.id))
 }
 
 /** An evaluation in shards is finished by whichever shard ends last. */

@@ -50,6 +50,7 @@ function table(
   const accuracy = metricOf(rows[0]!.metric).aggregate === 'MEAN'
   const tests = new Set(rows.map(({ test }) => test))
   const leftOut = rows.some((row) => row.leftOut > 0)
+  const seen = rows.some((row) => row.cleanN !== null && row.cleanN < row.n)
   return html`<div class="card">
     <div class="scroll">
       <table class="stack versus">
@@ -87,7 +88,7 @@ function table(
                 <td class="number wide" data-label="difference">
                   <b class="${toneOf(row)}">${signed(row.difference)}</b>
                   <span class="soft small">${between(row)}</span>
-                  ${isHeadline(row) && more(row)}
+                  ${isHeadline(row) && more(row)} ${unseenOnly(row)}
                 </td>
                 <td class="number" data-label="p">
                   ${probability(row.pValue)}
@@ -112,6 +113,7 @@ function table(
       ${tests.has('SIGN_FLIP') && html`<span>p: ${tests.size > 1 && 'of graded scores '}paired permutation test</span>`}
       ${several && html`<span>Holm: adjusted for all tasks</span>`}
       ${!accuracy && html`<span>difference: of the log-likelihood per unit, in nats; above 0 is better</span>`}
+      ${seen && html`<span>unseen: questions that share no run of 8 to 13 words with the training rows</span>`}
       ${leftOut && html`<span>left out: not asked the same on both sides</span>`}
     </div>
   </div>`
@@ -140,3 +142,12 @@ const suiteRow = (suite: ComparedSuite, shared: Scale): Html =>
     <td class="number" data-label="n">${whole(suite.n)}</td>
     <td class="number wide"></td>
   </tr>`
+
+/** Where some questions were in the training rows, the difference without them. */
+function unseenOnly({ n, cleanN, cleanDifference, cleanLow, cleanHigh }: ComparisonTask) {
+  if (cleanN === null || cleanN === n) return null
+  const interval = between({ low: cleanLow!, high: cleanHigh! })
+  return html`<small class="soft"
+    >unseen ${whole(cleanN)}: ${signed(cleanDifference!)} ${interval}</small
+  >`
+}

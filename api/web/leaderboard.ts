@@ -126,6 +126,7 @@ function suiteSection(board: SuiteBoard, index: number, links: boolean): Html {
 function section(board: Board, index: number, links: boolean): Html {
   const { settings, rows } = board
   const fact = (name: Fact) => settingsFacts[name](board)
+  const looked = rows.some(({ clean }) => clean !== null)
   const shared = scale(
     Math.min(...rows.map(({ interval, value }) => interval?.low ?? value)),
     Math.max(...rows.map(({ interval, value }) => interval?.high ?? value)),
@@ -165,16 +166,18 @@ function section(board: Board, index: number, links: boolean): Html {
               </th>
               <th scope="col" class="number">Difference to base</th>
               <th scope="col" class="number">n</th>
+              ${looked && html`<th scope="col" class="number">Unseen only</th>`}
             </tr>
           </thead>
           <tbody>
-            ${rows.map((row, i) => line(row, rows[i - 1], zeroOf(row, rows), shared, links))}
+            ${rows.map((row, i) => line(row, rows[i - 1], zeroOf(row, rows), shared, { links, looked }))}
           </tbody>
         </table>
       </div>
       <div class="key">
         <span>bar: 95 % interval of the score</span
         ><span><i class="legend base"></i> the row’s base model</span>
+        ${looked && html`<span>unseen only: questions that share no run of 8 to 13 words with the training rows</span>`}
         <span>difference: paired over shared questions${links && ', linked to what changed'}</span>
       </div>
     </div>
@@ -190,9 +193,9 @@ function line(
   before: Standing | undefined,
   zero: number | null,
   shared: Scale,
-  links: boolean,
+  { links, looked }: { readonly links: boolean; readonly looked: boolean },
 ): Html {
-  const { adapter, baseModel, toBase } = row
+  const { adapter, baseModel, toBase, clean } = row
   const tone = adapter === null ? 'base' : toneOf(toBase)
   const name = adapter?.name ?? baseModel.name
   const tied = before?.rank === row.rank
@@ -230,5 +233,11 @@ function line(
       }
     </td>
     <td class="number few" data-label="n =">${whole(row.n)}</td>
+    ${
+      looked &&
+      html`<td class="number few" data-label="unseen only">
+        ${clean === null ? html`<span class="faint">–</span>` : html`${score(clean.value)} <span class="soft small">of ${whole(clean.n)}</span>`}
+      </td>`
+    }
   </tr>`
 }

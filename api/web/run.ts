@@ -264,7 +264,7 @@ function evaluationTable({ run }: RunData): Html | null {
         </thead>
         <tbody>
           ${run.evaluations.map(
-            ({ id, task, adapter, scores, documents, promptHash, finishedAt }) =>
+            ({ id, task, adapter, scores, documents, contaminated, promptHash, finishedAt }) =>
               html`<tr>
                 <th scope="row" class="name">${tasks.get(task)?.title ?? task}</th>
                 <td class="wide">
@@ -273,7 +273,9 @@ function evaluationTable({ run }: RunData): Html | null {
                 <td class="wide">
                   ${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, value, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(value)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}
                 </td>
-                <td class="number" data-label="documents">${whole(documents)}</td>
+                <td class="number" data-label="documents">
+                  ${whole(documents)}${contaminated !== null && contaminated > 0 && html` <span class="down small">${whole(contaminated)} in the training rows</span>`}
+                </td>
                 <td data-label="prompt"><code title="${promptHash}">${short(promptHash)}</code></td>
                 <td data-label="samples">
                   ${finishedAt !== null && ['jsonl', 'parquet'].map((kind) => html`<a href="/exports/evaluations/${id}/samples.${kind}">${kind}</a> `)}

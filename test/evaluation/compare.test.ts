@@ -52,7 +52,15 @@ test('a finished evaluation has mean and standard error of each metric, also whe
     .where(eq(scores.evaluationId, evaluation.id))
     .orderBy(scores.metric)
   // sqrt(0.75 * 0.25 / 3): four finite scores, one wrong.
-  const expected = { evaluationId: evaluation.id, n: 4, value: 0.75, standardError: 0.25 }
+  const expected = {
+    evaluationId: evaluation.id,
+    n: 4,
+    value: 0.75,
+    standardError: 0.25,
+    cleanN: null,
+    cleanValue: null,
+    cleanStandardError: null,
+  }
   assert.deepEqual(rows, [
     { ...expected, metric: 'acc' },
     { ...expected, metric: 'acc_norm' },
