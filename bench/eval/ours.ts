@@ -4,8 +4,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
-import { planBatches } from '#gpu-runtime/evaluation/plan.ts'
+import { planBatches, treesOf } from '#gpu-runtime/evaluation/plan.ts'
 import { tokenizePairs } from '#gpu-runtime/evaluation/requests.ts'
+import { ahead } from '#gpu-runtime/inference/ahead.ts'
 import { openScorer, type ScoreRequest, type Tuned } from '#gpu-runtime/inference/score.ts'
 import { treeTokens } from '#gpu-runtime/inference/trees.ts'
 import { initial } from '#gpu-runtime/lora/lora.ts'
@@ -72,13 +73,9 @@ async function pass(most = Infinity): Promise<OurPass> {
     )
     asked.push(requests.map(({ request }) => request))
     const parts = documents.map((): number[][] => [])
-    for (const batch of planBatches(requests, tokenBudget)) {
+    const planned = planBatches(requests, tokenBudget)
+    for await (const [batch, [first]] of ahead(planned, (b) => scorer.score(treesOf(b)))) {
       if (batches++ === most) return { seconds: 0, logLikelihoods, tokens, needed: nothing }
-      const trees = batch.map(({ prefix, items }) => ({
-        prefix,
-        items: items.map((i) => i.request),
-      }))
-      const [first] = await scorer.score(trees)
       tokens += batch.reduce((n, tree) => n + treeTokens(tree), 0)
       batch
         .flatMap(({ items }) => items)

@@ -34,6 +34,10 @@ export function planBatches(asked: readonly Asked[], budget: number): Batch[] {
   return byBudget(sorted, treeTokens, budget)
 }
 
+/** What a batch asks a scorer. */
+export const treesOf = (batch: Batch): Tree[] =>
+  batch.map(({ prefix, items }) => ({ prefix, items: items.map(({ request }) => request) }))
+
 const order = (a: Asked, b: Asked): number => a.document - b.document || a.part - b.part
 
 const most = <T>({ items }: Tree<T>, size: (item: T) => number): number =>

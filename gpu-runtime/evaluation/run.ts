@@ -1,9 +1,10 @@
 /** Evaluation of subjects on one task: batches of requests to the scorer, its answers to samples. */
 import type { Choice, Sample } from '#schema/protocol.ts'
 import { NonFinite } from '../error.ts'
+import { ahead } from '../inference/ahead.ts'
 import type { ChoiceScore, Scorer } from '../inference/score.ts'
 import { treeTokens } from '../inference/trees.ts'
-import { planBatches, type Asked, type Batch } from './plan.ts'
+import { planBatches, treesOf, type Asked, type Batch } from './plan.ts'
 import { nameOf, type Prepared, type PreparedDocument } from './prepare.ts'
 import {
   judgeChoices,
@@ -34,12 +35,9 @@ export async function* evaluate(
 ): AsyncGenerator<Scored> {
   const { documents } = prepared
   const open = new Map<number, ChoiceScore[][][]>()
-  const batches = batchesOf(prepared, tokenBudget, shard)
-  for (const batch of wanted === null ? batches : left(batches, wanted, tokenBudget)) {
-    if (signal.aborted) return
-    const answers = await scorer.score(
-      batch.map(({ prefix, items }) => ({ prefix, items: items.map(({ request }) => request) })),
-    )
+  const all = batchesOf(prepared, tokenBudget, shard)
+  const batches = wanted === null ? all : left(all, wanted, tokenBudget)
+  for await (const [batch, answers] of ahead(batches, (b) => scorer.score(treesOf(b)))) {
     const asked = batch.flatMap(({ items }) => items)
     const done: number[] = []
     asked.forEach(({ document, part }, i) => {
@@ -61,6 +59,7 @@ export async function* evaluate(
       tokens: batch.reduce((n, tree) => n + treeTokens(tree), 0),
     }
     for (const d of done) open.delete(d)
+    if (signal.aborted) return
   }
 }
 
