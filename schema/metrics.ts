@@ -33,6 +33,8 @@ export const metrics = {
   acc: accuracy('acc'),
   /** Log-likelihood divided by the choice's length in code points. */
   acc_norm: accuracy('acc_norm'),
+  /** Log-likelihood divided by the number of tokens. */
+  acc_per_token: accuracy('acc_per_token'),
   mc1: accuracy('mc1'),
   /** Probability of the true answers among all. */
   mc2: accuracy('mc2'),

@@ -3,6 +3,7 @@
  * "fine-tune Llama 3 with ORPO". Paths are absolute and content is pinned by hash before a spec is stored.
  */
 import { z } from 'zod'
+import { CustomTask } from './customTask.ts'
 import { optionIssues, Schedule, ScheduleOptions } from './schedules.ts'
 import { taskDialects } from './tasks.ts'
 
@@ -225,6 +226,8 @@ export const EvaluationSettings = z.object({
   bos: z.enum(['TOKENIZER', 'ALWAYS', 'NEVER']).default('TOKENIZER'),
   dialect: z.enum(taskDialects),
   dtype: z.enum(scoreDtypes),
+  /** What the task is, where it is not the catalogue's; absent where it is. */
+  custom: CustomTask.optional(),
 })
 
 export const TaskRef = z.object({

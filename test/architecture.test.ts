@@ -48,6 +48,8 @@ const rules: readonly (readonly [part: string, allowed: readonly string[]])[] = 
       'schema/sources.ts',
       'schema/metrics.ts',
       'schema/families.ts',
+      'schema/customTask.ts',
+      'schema/template.ts',
     ],
   ],
 ]

@@ -24,6 +24,7 @@ const ingredients = [
   'dialect',
   'bos',
   'dtype',
+  'custom',
 ] as const satisfies readonly (keyof EvaluationSettings)[]
 
 /** Equal exactly when equal documents get equal samples. */

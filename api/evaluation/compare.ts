@@ -8,6 +8,7 @@ import {
   evaluations,
   runs,
 } from '#schema/tables.ts'
+import { entryOf } from '#schema/customTask.ts'
 import { tasks } from '#schema/tasks.ts'
 import type { Actor, Context } from '../context.ts'
 import type { Db } from '../database.ts'
@@ -137,9 +138,12 @@ async function insertComparison(
   pairs: readonly EvaluationPair[],
 ): Promise<Comparison | null> {
   const rows = []
+  const headlineOf = new Map(
+    pairs.map(({ candidate }) => [candidate.task, entryOf(candidate.settings)?.headline]),
+  )
   for (const { baseline, candidate } of pairs) {
     const { task, id: candidateEvaluationId } = candidate
-    for (const metric of tasks.get(task)?.metrics ?? []) {
+    for (const metric of entryOf(candidate.settings)?.metrics ?? []) {
       const scores = await readPairs(db, metric, {
         baseline: baseline.id,
         candidate: candidateEvaluationId,
@@ -165,7 +169,7 @@ async function insertComparison(
     }
   }
   if (rows.length === 0) return null
-  const headlines = rows.filter(({ task, metric }) => tasks.get(task)?.headline === metric)
+  const headlines = rows.filter(({ task, metric }) => headlineOf.get(task) === metric)
   const adjusted = holm(headlines.map(({ pValue }) => pValue))
   const [comparison] = await db
     .insert(comparisons)

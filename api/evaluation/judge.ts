@@ -4,6 +4,7 @@ import type { EvaluationSettings, GateClause } from '#schema/spec.ts'
 import { membersOf, suites, type SuiteEntry } from '#schema/suites.ts'
 import { comparisons, comparisonTasks, evaluations } from '#schema/tables.ts'
 import { tasks } from '#schema/tasks.ts'
+import { entryOf } from '#schema/customTask.ts'
 import type { Db } from '../database.ts'
 import { InvalidInput, NotFound, type Issue } from '../problem.ts'
 import type { Paired } from './difference.ts'
@@ -33,6 +34,7 @@ export async function comparedTasks(db: Db, comparisonId: string): Promise<Compa
   }
   return [...counted].map(([task, found]) => ({
     task,
+    // A task that a run declared has its headline first.
     headline: tasks.get(task)?.headline ?? Object.keys(found)[0]!,
     metrics: found,
   }))
@@ -73,9 +75,10 @@ export function judge(compared: readonly ComparedTask[], { adjust, rules }: Gate
 }
 
 /** Tasks before anything is measured, for rules to be checked against. */
-export const unmeasured = (names: readonly string[]): ComparedTask[] =>
-  names.map((task) => {
-    const { headline, metrics } = tasks.get(task)!
+export const unmeasured = (wanted: readonly Parameters<typeof entryOf>[0][]): ComparedTask[] =>
+  wanted.map((one) => {
+    const { task } = one
+    const { headline, metrics } = entryOf(one)!
     const nothing = (metric: string): Paired => ({
       n: 0,
       leftOut: 0,

@@ -1,9 +1,10 @@
 /** The leaderboard: one board for each set of comparable scores, ranked by paired differences and not by points. */
 import { and, desc, eq, isNotNull } from 'drizzle-orm'
+import { entryOf } from '#schema/customTask.ts'
 import type { EvaluationSettings } from '#schema/spec.ts'
 import { adapters, baseModels, comparisons, evaluations, scores } from '#schema/tables.ts'
 import { metrics, type Metric } from '#schema/metrics.ts'
-import { taskNames, tasks } from '#schema/tasks.ts'
+import { taskNames } from '#schema/tasks.ts'
 import type { Db } from '../database.ts'
 import { differ, type Difference } from './difference.ts'
 import { z, type Interval } from './confidence.ts'
@@ -49,6 +50,10 @@ export type Board = {
   readonly rows: readonly Standing[]
 }
 
+/** In the catalogue; tasks that runs declare come after it. */
+const placeOf = (task: string): number =>
+  taskNames.includes(task) ? taskNames.indexOf(task) : taskNames.length
+
 type Row = Omit<Standing, 'rank' | 'toBase' | 'interval'> & {
   readonly board: Omit<Board, 'rows'>
 }
@@ -71,7 +76,7 @@ export async function standings(
   const most = (board: Board) => Math.max(...board.rows.map((row) => row.n))
   return filled.sort(
     (a, b) =>
-      taskNames.indexOf(a.task) - taskNames.indexOf(b.task) ||
+      placeOf(a.task) - placeOf(b.task) ||
       most(b) - most(a) ||
       b.settings.version - a.settings.version ||
       b.rows.length - a.rows.length ||
@@ -131,7 +136,7 @@ async function rows(
 
   return found.flatMap(({ evaluation, baseModel, adapter, comparisonId }) => {
     const { id, task, runId, settings, settingsHash, promptHash, finishedAt } = evaluation
-    const entry = tasks.get(task)
+    const entry = entryOf(settings)
     if (entry === undefined) return []
     const { title, headline: metric } = entry
     const score = scoreOf.get(`${id} ${metric}`)

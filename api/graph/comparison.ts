@@ -231,8 +231,11 @@ export const ComparisonType = builder.drizzleNode('comparisons', {
         direction: t.arg({ type: DirectionType, description: 'Default: both.' }),
       },
       resolve: async ({ id }, { task, metric, direction, ...args }, { db }) => {
+        const wanted = metric ?? tasks.get(task)?.headline
         const row = await db.query.comparisonTasks.findFirst({
-          where: { comparisonId: id, task, metric: metric ?? tasks.get(task)?.headline ?? '' },
+          where: { comparisonId: id, task, ...(wanted === undefined ? {} : { metric: wanted }) },
+          // A task that a run declared has its headline first.
+          orderBy: { metric: 'asc' },
         })
         const pair = row && {
           baseline: row.baselineEvaluationId,

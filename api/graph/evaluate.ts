@@ -2,6 +2,7 @@
 import { Conflict, InvalidInput, LimitExceeded, NotFound } from '../problem.ts'
 import { createEvaluation } from '../runs/create.ts'
 import { builder } from './builder.ts'
+import { CustomTaskInput } from './customTask.ts'
 import { rowId } from './id.ts'
 import { EngineInput, QuantizationType } from './recipe.ts'
 import { RunType } from './run.ts'
@@ -30,6 +31,10 @@ const EvaluateInput = builder.inputType('EvaluateInput', {
     suites: t.field({
       type: [EvaluateSuiteInput],
       description: 'Suites, each once, whose tasks are scored beside those of `tasks`.',
+    }),
+    custom: t.field({
+      type: [CustomTaskInput],
+      description: "Tasks of one's own, scored beside the others.",
     }),
     quantization: t.field({
       type: QuantizationType,

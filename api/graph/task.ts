@@ -17,7 +17,7 @@ const DialectType = builder.enumType('TaskDialect', {
   } satisfies Record<TaskDialect, object>,
 })
 
-const Bos = builder.enumType('Bos', {
+export const Bos = builder.enumType('Bos', {
   description: 'Whether the token that begins a text goes first. It never goes twice.',
   values: {
     TOKENIZER: { description: "As the model's tokenizer does it." },
@@ -108,6 +108,12 @@ export const SettingsType = builder.objectRef<EvaluationSettings>('EvaluationSet
     dialect: t.expose('dialect', {
       type: DialectType,
       description: 'Whose prompts and scoring are reproduced.',
+    }),
+    custom: t.field({
+      type: 'JSON',
+      nullable: true,
+      description: 'The declaration of a task that is not in the catalogue; null where it is.',
+      resolve: ({ custom }) => custom ?? null,
     }),
     dtype: t.exposeString('dtype', {
       description:

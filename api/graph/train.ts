@@ -5,6 +5,7 @@ import { builder } from './builder.ts'
 import { rowId } from './id.ts'
 import { EngineInput, LoraInput, QuantizationType, RecipeInput } from './recipe.ts'
 import { RunType } from './run.ts'
+import { CustomTaskInput } from './customTask.ts'
 import { EvaluateSuiteInput } from './suite.ts'
 import { EvaluateTaskInput } from './task.ts'
 import { GateInput } from './verdict.ts'
@@ -45,6 +46,10 @@ const EvaluateClause = builder.inputType('EvaluateClause', {
     suites: t.field({
       type: [EvaluateSuiteInput],
       description: 'Suites, each once, whose tasks are scored beside those of `tasks`.',
+    }),
+    custom: t.field({
+      type: [CustomTaskInput],
+      description: "Tasks of one's own, scored beside the others.",
     }),
     every: t.float({
       description:

@@ -32,7 +32,7 @@ import {
   type TrainInput,
 } from './input.ts'
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
-import { pinRows } from './rows.ts'
+import { pinDataset, pinRows } from './rows.ts'
 import type { Run } from './run.ts'
 import { wantedTasks, type Wanted } from './suites.ts'
 
@@ -125,6 +125,7 @@ export async function createEvaluation(
   const names = [
     ...(parsed.suites ?? []).map(({ suite }) => suite),
     ...(parsed.tasks ?? []).map(({ task }) => task),
+    ...(parsed.custom ?? []).map(({ name }) => name),
   ]
   const name = parsed.name ?? `${adapter?.name ?? model.name}: ${names.join(', ')}`
   const { shards: count, priority, maxAttempts = ctx.config.maxAttempts } = parsed
@@ -221,7 +222,7 @@ function checkGate(
 ): void {
   if (clause === undefined) return
   try {
-    judge(unmeasured(wanted.map(({ task }) => task)), clause)
+    judge(unmeasured(wanted), clause)
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error
     throw new InvalidInput(
@@ -273,7 +274,8 @@ export async function pinTasks(
 /** A task as its settings say it: what makes no difference has one value, so that equal questions have equal settings. */
 async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promise<TaskRef> {
   const { task, dialect, chatTemplate, systemInstruction = null, at } = wanted
-  const entry = tasks.get(task)!
+  const { custom } = wanted
+  const entry = custom === undefined ? tasks.get(task)! : unlisted
   const fewShot = wanted.fewShot ?? (dialect === 'NOUS' ? 0 : entry.fewShot)
   const pin = async (given: string | undefined, own: string, name: string) => {
     const where = [...at, name]
@@ -287,7 +289,9 @@ async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promi
     throw new InvalidInput([{ path: [...at, 'fewShot'], message }])
   }
   const [rows, examples] = await together([
-    pin(wanted.rows, tasks.get(wanted.rowsOf ?? task)!.rows, 'rows'),
+    wanted.dataset === undefined
+      ? pin(wanted.rows, tasks.get(wanted.rowsOf ?? task)?.rows ?? entry.rows, 'rows')
+      : pinDataset(config, wanted.dataset, [...at, 'dataset']),
     fewShot === 0 ? Promise.resolve(null) : pin(wanted.examples, entry.examples!, 'examples'),
   ])
   const settings: EvaluationSettings = {
@@ -304,9 +308,13 @@ async function pinTask(config: Config, wanted: Wanted, dtype: ScoreDtype): Promi
     bos: wanted.bos ?? (dialect === 'NOUS' ? 'NEVER' : 'TOKENIZER'),
     dialect,
     dtype,
+    ...(custom === undefined ? {} : { custom }),
   }
   return { settings, rows: rows.path, examples: examples?.path ?? null }
 }
+
+/** What stands for the catalogue's entry of a task that a run declares. */
+const unlisted = { version: 1, fewShot: 0, examples: null, rows: '' } as const
 
 /** lm-evaluation-harness's own. */
 const defaultSeed = 1234

@@ -1,5 +1,6 @@
 /** What a client says to start a run; defaults and limits are those of the spec. */
 import { z } from 'zod'
+import { customTasks } from '#schema/customTask.ts'
 import {
   BenchmarksEvery,
   DatasetRef,
@@ -98,6 +99,65 @@ const Tasks = z
     error: 'expected each task once',
   })
 
+/** A split of a dataset on the Hub. */
+const HubRows = z.strictObject({
+  id: z.string().regex(/^[\w.-]{1,96}\/[\w.-]{1,96}$/, 'expected owner/name'),
+  config: z.string().min(1).max(200).nullable().default(null),
+  split: z.string().min(1).max(200).default('test'),
+  revision: z
+    .string()
+    .regex(/^[0-9a-f]{40}$/, 'expected a commit of 40 hexadecimal digits')
+    .nullable()
+    .default(null),
+})
+export type HubRows = z.infer<typeof HubRows>
+
+/** What a task of its own adds to its declaration. */
+const declared = {
+  name: z
+    .string()
+    .regex(/^[a-z][a-z0-9_]{0,63}$/, 'expected a name of small letters, digits and _')
+    .refine((name) => !tasks.has(name) && !suites.has(name), {
+      error: 'expected a name that no task or suite has',
+    }),
+  ...asking,
+  /** One of the two. */
+  rows: z.string().optional(),
+  dataset: HubRows.optional(),
+  examples: z.string().optional(),
+  bos: bos.unwrap().optional(),
+}
+
+const [MultipleChoice, Generate, Perplexity, Preference] = customTasks
+const Declared = z
+  .array(
+    z
+      .discriminatedUnion('kind', [
+        MultipleChoice.extend(declared),
+        Generate.extend(declared),
+        Perplexity.extend(declared),
+        Preference.extend(declared),
+      ])
+      .superRefine((input, ctx) => {
+        checkTurns(input, ctx)
+        if ((input.rows === undefined) === (input.dataset === undefined))
+          ctx.addIssue({
+            code: 'custom',
+            path: ['rows'],
+            message: 'expected rows, a path, or dataset, one of the two',
+          })
+      }),
+  )
+  .max(20)
+  .refine((tasks) => new Set(tasks.map(({ name }) => name)).size === tasks.length, {
+    error: 'expected each name once',
+  })
+/** A task as a run declares it, checked. */
+export type CustomInput = z.infer<typeof Declared>[number]
+
+/** GraphQL has one type for all kinds. */
+const Custom = z.array(z.record(z.string(), z.unknown())).pipe(Declared)
+
 const common = {
   idempotencyKey: z.string().min(1).max(200),
   name: z.string().trim().min(1).max(200).optional(),
@@ -113,6 +173,7 @@ const TrainedOn = z
   .strictObject({
     tasks: Tasks.optional(),
     suites: Suites.optional(),
+    custom: Custom.optional(),
     gate: GateClause.optional(),
     /** `tasks` are scored during training too, so often. */
     every: BenchmarksEvery.optional(),
@@ -164,6 +225,7 @@ const EvaluateSchema = z
     adapterId: z.guid({ error: 'expected an adapter id' }).optional(),
     tasks: Tasks.optional(),
     suites: Suites.optional(),
+    custom: Custom.optional(),
     /** Runs that share the documents. */
     shards: z.number().int().min(1).max(maxShards).default(1),
     /** Scores the adapter's base model too. */
@@ -177,10 +239,10 @@ const EvaluateSchema = z
     error: 'expected 1 with a gate: no shard sees all documents',
     path: ['shards'],
   })
-  .refine(({ tasks, suites }) => (tasks?.length ?? 0) + (suites?.length ?? 0) > 0, {
-    error: 'expected at least one task or suite',
-    path: ['tasks'],
-  })
+  .refine(
+    ({ tasks = [], suites = [], custom = [] }) => tasks.length + suites.length + custom.length > 0,
+    { error: 'expected at least one task or suite', path: ['tasks'] },
+  )
   .refine(({ model, adapterId }) => model !== undefined || adapterId !== undefined, {
     error: 'expected a model or an adapter',
     path: ['model'],

@@ -1,7 +1,7 @@
 /** Where a task's rows are: in a benchmark folder, else on the Hub. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileNames, sourceKey, sources } from '#schema/sources.ts'
+import { fileNames, sourceKey, sources, type HubDataset } from '#schema/sources.ts'
 import type { Config } from '../env.ts'
 import { HubError } from '../hub/client.ts'
 import { splitFile } from '../hub/datasets.ts'
@@ -25,6 +25,23 @@ export async function pinRows(
   at: readonly string[],
 ): Promise<PinnedFile> {
   const path = await findRows(config, name, at)
+  return { ...(await pinFile(config, path, at, rowRoots(config))), path }
+}
+
+/** The rows of a split on the Hub, pinned. InvalidInput at `at` where they are not to be had. */
+export async function pinDataset(
+  config: Config,
+  dataset: HubDataset,
+  at: readonly string[],
+): Promise<PinnedFile> {
+  const wrong = (message: string) => new InvalidInput([{ path: at, message }])
+  if (config.hub === null)
+    throw wrong(
+      `expected ODDSMITH_HUB=on to fetch ${dataset.id} from the Hub; or give a path as rows`,
+    )
+  const path = await splitFile(config.hub, dataset, maxBytes).catch((error: unknown) => {
+    throw error instanceof HubError ? wrong(error.message) : error
+  })
   return { ...(await pinFile(config, path, at, rowRoots(config))), path }
 }
 

@@ -9,7 +9,8 @@ import { suiteResult, type SuiteResult } from '../evaluation/suiteResult.ts'
 import { scoresUnder, type ScoredSubject } from '../evaluation/suiteScores.ts'
 import { summarizeSuites } from '../evaluation/summary.ts'
 import { InvalidInput, type Issue } from '../problem.ts'
-import type { SuiteInput, TaskInput } from './input.ts'
+import { CustomTask } from '#schema/customTask.ts'
+import type { CustomInput, HubRows, SuiteInput, TaskInput } from './input.ts'
 import { adapterOf } from './job.ts'
 import { suiteNames, type Run } from './run.ts'
 
@@ -18,6 +19,9 @@ export type Wanted = TaskInput & {
   readonly at: readonly string[]
   readonly rowsOf?: string
   readonly notRowsOf?: string
+  /** Declared by the run itself, its rows perhaps on the Hub. */
+  readonly custom?: CustomTask
+  readonly dataset?: HubRows | undefined
 }
 
 /**
@@ -28,6 +32,7 @@ export function wantedTasks(
   asked: {
     readonly tasks?: readonly TaskInput[] | undefined
     readonly suites?: readonly SuiteInput[] | undefined
+    readonly custom?: readonly CustomInput[] | undefined
   },
   at: readonly string[],
 ): Wanted[] {
@@ -40,6 +45,7 @@ export function wantedTasks(
         at: [...at, 'suites', String(i)],
       })),
     ),
+    ...(asked.custom ?? []).map((input, i) => declared(input, [...at, 'custom', String(i)])),
   ]
   const issues: Issue[] = []
   const wanted = new Map<string, Wanted>()
@@ -54,6 +60,41 @@ export function wantedTasks(
   }
   if (issues.length > 0) throw new InvalidInput(issues)
   return [...wanted.values()]
+}
+
+function declared(
+  {
+    name: task,
+    limit,
+    fewShot,
+    fewShotSeed,
+    chatTemplate,
+    fewShotAsMultiturn,
+    systemInstruction,
+    rows,
+    dataset,
+    examples,
+    bos,
+    ...custom
+  }: CustomInput,
+  at: readonly string[],
+): Wanted {
+  return {
+    task,
+    dialect: 'LM_EVAL',
+    limit,
+    fewShot,
+    fewShotSeed,
+    chatTemplate,
+    fewShotAsMultiturn,
+    systemInstruction,
+    rows,
+    dataset,
+    examples,
+    bos,
+    custom,
+    at,
+  }
 }
 
 const same = ({ at: _, ...one }: Wanted, { at: __, ...other }: Wanted): boolean =>

@@ -17,7 +17,7 @@ export async function runGate(
     .from(comparisons)
     .where(eq(comparisons.runId, id))
   const found = comparison === undefined ? [] : await comparedTasks(db, comparison.id)
-  const compared = unmeasured(spec.evaluate.map(({ settings }) => settings.task)).map((empty) => {
+  const compared = unmeasured(spec.evaluate.map(({ settings }) => settings)).map((empty) => {
     const own = found.find(({ task }) => task === empty.task)
     return { ...empty, metrics: { ...empty.metrics, ...own?.metrics } }
   })

@@ -17,6 +17,7 @@ import {
   type Pair,
   type Requests,
 } from './requests.ts'
+import { customTask } from './tasks/custom.ts'
 import { findTask } from './tasks/table.ts'
 import type { ChoiceDocument, GenerationDocument, RollingDocument, Task } from './tasks/task.ts'
 
@@ -60,7 +61,8 @@ export async function prepareTask(
   asker: Asker,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const task = findTask(settings.task, settings.dialect)
+  const { task: name, dialect, custom } = settings
+  const task = custom === undefined ? findTask(name, dialect) : customTask(name, custom)
   const documents: PreparedDocument[] = []
   for (const { index, requests, document } of await documentsOf(
     task,
