@@ -37,6 +37,7 @@ export class Reporter {
     readonly reject: (error: Error) => void
   }[] = []
   #failure: Error | null = null
+  #enough: ReadonlySet<string> = new Set()
   #closing = false
   #wake = () => {}
 
@@ -49,6 +50,11 @@ export class Reporter {
   /** Aborted with `Canceled` when the end was asked for, with `Lost` when the run is no longer ours, or when the api is gone. */
   get signal(): AbortSignal {
     return this.#abort.signal
+  }
+
+  /** Keys of sequential orders that the api needs no more documents of, as of its last answer. */
+  get enough(): ReadonlySet<string> {
+    return this.#enough
   }
 
   /** Numbers the event, dates it, and returns at once; texts that are too long for the protocol are cut. */
@@ -99,9 +105,10 @@ export class Reporter {
       if (this.#closing) return
       const events = this.#batch()
       try {
-        const { acknowledged, cancel } = await this.#client.post({ events })
+        const { acknowledged, cancel, enough } = await this.#client.post({ events })
         heard = Date.now()
         tries = 0
+        this.#enough = new Set(enough)
         this.#settle(acknowledged)
         if (cancel) this.#abort.abort(new Canceled('the end of the run was asked for'))
         if (events.some(({ type, seq }) => seq <= acknowledged && endings.has(type))) return

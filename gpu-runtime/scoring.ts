@@ -15,6 +15,7 @@ import { openGenerator } from './inference/generate.ts'
 import { openScorer } from './inference/score.ts'
 import type { Checkpoint } from './models/checkpoint.ts'
 import type { ComputeType } from './onnx/emit.ts'
+import { stream } from './random.ts'
 import type { Text } from './text/text.ts'
 
 export type PreparedOrder = EvaluationOrder & { readonly task: Prepared }
@@ -134,6 +135,37 @@ function lanesOf(orders: readonly OpenOrder[]): Lanes[] {
   ].map((wanted) => ({ orders: lacking(wanted[0]!), wanted: new Set(wanted) }))
 }
 
+/** Subjects of a sequential task are asked the same documents, also those that are known of one of them only. */
+function sideBySide(orders: readonly OpenOrder[]): OpenOrder[] {
+  return orders.map((order) => {
+    if (order.sequential !== true || order.unknown.size === 0) return order
+    const beside = orders.filter(({ sequential, task }) => sequential && task === order.task)
+    return { ...order, unknown: new Set(beside.flatMap(({ unknown }) => [...unknown])) }
+  })
+}
+
+/** Documents to score at once, by their places, and by their numbers all that were drawn with them, known or not; null where nobody looks. */
+type Part = { readonly wanted: ReadonlySet<number>; readonly drawn: readonly number[] | null }
+
+/**
+ * Of a sequential task 40 parts, but none below 16 documents, drawn at random by its settings alone: neither the order of rows nor
+ * the plan's, which sorts by length and common beginnings, may say which documents a verdict sees first.
+ */
+function partsOf({ orders, wanted }: Lanes): Part[] {
+  const { task, sequential, settings } = orders[0]!
+  if (sequential !== true) return [{ wanted, drawn: null }]
+  const { documents } = task
+  const places = [...stream(0, `sequential ${JSON.stringify(settings)}`).shuffle(documents.length)]
+  const size = Math.min(500, Math.max(16, Math.ceil(documents.length / 40)))
+  return Array.from({ length: Math.ceil(places.length / size) }, (_, i) => {
+    const part = places.slice(i * size, (i + 1) * size)
+    return {
+      wanted: new Set(part.filter((place) => wanted.has(place))),
+      drawn: part.map((place) => documents[place]!.index),
+    }
+  })
+}
+
 /** Documents that the api is asked about at once. */
 const question = 5000
 
@@ -184,8 +216,8 @@ export async function scoreAll(
   const shares = new Map(
     prepared.map(({ task }) => [task, documentsOf(task, tokenBudget, shard)] as const),
   )
-  const orders = await openAll(prepared, (task) => shares.get(task)!, bench)
-  const total = orders.reduce((n, { task }) => n + shares.get(task)!.length, 0)
+  const orders = sideBySide(await openAll(prepared, (task) => shares.get(task)!, bench))
+  let total = orders.reduce((n, { task }) => n + shares.get(task)!.length, 0)
   const waiting = new Map(orders.map(({ key, unknown }) => [key, unknown.size]))
   const known = total - [...waiting.values()].reduce((n, left) => n + left, 0)
   if (known > 0)
@@ -212,6 +244,14 @@ export async function scoreAll(
       report.event('contamination', { key, documents: found.slice(i, i + 500) })
     report.event('evaluated', { key, documents: task.documents.length })
   }
+  const stop = ({ key, task }: OpenOrder) => {
+    const left = waiting.get(key)!
+    total -= left
+    waiting.set(key, 0)
+    report.event('evaluated', { key, documents: task.documents.length - left, stopped: true })
+    const message = `${key}: enough is known after ${task.documents.length - left} of ${task.documents.length} documents`
+    report.event('log', { level: 'info', message })
+  }
   for (const order of orders) if (order.unknown.size === 0) scored(order, 0)
   const checkpoints = { BASE: checkpoint, ADAPTER: adapter?.checkpoint ?? checkpoint }
   const written = orders.filter(({ task }) => task.task.kind === 'generate_until')
@@ -221,15 +261,25 @@ export async function scoreAll(
     const scorer = await openScorer(engine, sitting.checkpoint, subjects, sitting)
     for (const lanes of sitting.lanes) {
       const { task } = lanes.orders[0]!
-      for await (const batch of evaluate(task, scorer, tokenBudget, signal, shard, lanes.wanted)) {
-        tokens += batch.tokens * lanes.orders.length
-        batch.samples.forEach((samples, lane) => {
-          const order = lanes.orders[lane]!
-          for (let i = 0; i < samples.length; i += 500)
-            report.event('samples', { key: order.key, samples: samples.slice(i, i + 500) })
-          if (samples.length > 0) scored(order, samples.length)
-        })
-        if (done > 0) progress()
+      for (const { wanted, drawn } of partsOf(lanes)) {
+        for await (const batch of evaluate(task, scorer, tokenBudget, signal, shard, wanted)) {
+          tokens += batch.tokens * lanes.orders.length
+          batch.samples.forEach((samples, lane) => {
+            const order = lanes.orders[lane]!
+            for (let i = 0; i < samples.length; i += 500)
+              report.event('samples', { key: order.key, samples: samples.slice(i, i + 500) })
+            if (samples.length > 0) scored(order, samples.length)
+          })
+          if (done > 0) progress()
+        }
+        if (signal.aborted) break
+        if (drawn === null || !lanes.orders.some(({ key }) => waiting.get(key)! > 0)) continue
+        for (const { key, subject } of lanes.orders)
+          if (subject === 'ADAPTER') report.event('look', { key, documents: [...drawn] })
+        await report.flush()
+        const ended = lanes.orders.filter(({ key }) => report.enough.has(key))
+        ended.forEach(stop)
+        if (ended.length === lanes.orders.length) break
       }
       if (signal.aborted && [...waiting.values()].some((left) => left > 0)) return null
     }

@@ -1,5 +1,6 @@
 /** Scores: one evaluation is one subject (base model, or adapter on it) on one task under one set of settings. */
 import {
+  boolean,
   doublePrecision,
   index,
   integer,
@@ -17,6 +18,17 @@ import { runs } from './runs.ts'
 import type { EvaluationSettings } from './spec.ts'
 
 const { table } = snakeCase
+
+export type SequentialDecision = {
+  readonly verdict: 'PASS' | 'FAIL' | 'UNDECIDED'
+  /** CERTAIN: no remaining score can change it. INTERVAL: the difference's interval, which holds at every look, decides. */
+  readonly because: 'CERTAIN' | 'INTERVAL'
+  /** Pairs it rests on. */
+  readonly used: number
+  readonly difference: number
+  readonly low: number
+  readonly high: number
+}
 
 export const evaluations = table(
   'evaluations',
@@ -42,6 +54,12 @@ export const evaluations = table(
     documents: integer().notNull(),
     /** Documents that share words with what the adapter was trained on; null where nobody looked. */
     contaminated: integer(),
+    /** Of a sequential gate: the documents that were drawn and scored so far, in the order drawn. */
+    drawn: jsonb().$type<number[]>(),
+    /** What a sequential gate came to before all documents were scored. */
+    decision: jsonb().$type<SequentialDecision>(),
+    /** It ended at the decision, with a part of its documents: it never counts as finished. */
+    stoppedEarly: boolean().notNull().default(false),
     createdAt: timestamp({ withTimezone: true, precision: 3 }).notNull().defaultNow(),
     /** Null while samples are still coming; only finished evaluations are compared, ranked or reused. */
     finishedAt: timestamp({ withTimezone: true }),

@@ -41,6 +41,8 @@ export const EvaluationOrder = z.object({
   rows: z.string(),
   /** Solved examples for few-shot prompts. */
   examples: z.string().nullable().default(null),
+  /** Documents are scored in random order, part after part; `look` says each, and the answer may be that it is enough. */
+  sequential: z.boolean().optional(),
 })
 export type EvaluationOrder = z.infer<typeof EvaluationOrder>
 
@@ -191,7 +193,17 @@ const body = {
   samples: z.object({ key: z.string(), samples: z.array(Sample).max(500) }),
   /** After all samples of an evaluation: its documents were looked for in what the adapter was trained on. Those that are not named share nothing. */
   contamination: z.object({ key: z.string(), documents: z.array(Contaminated).max(500) }),
-  evaluated: z.object({ key: z.string(), documents: z.number().int() }),
+  /**
+   * Of a sequential order, the adapter's: these documents were drawn next, in this order, and the samples of all of them have been
+   * sent. Which these are does not depend on any score.
+   */
+  look: z.object({ key: z.string(), documents: z.array(z.number().int().nonnegative()).max(500) }),
+  /** `stopped`: the api had enough before all documents were scored. */
+  evaluated: z.object({
+    key: z.string(),
+    documents: z.number().int(),
+    stopped: z.boolean().optional(),
+  }),
   inspected: z.object({ preview: Preview }),
   /** The last event of an attempt is one of these three. */
   finished: z.object({ summary: z.record(z.string(), real) }),
@@ -228,6 +240,7 @@ export const RunEvent = z.discriminatedUnion('type', [
   event('evaluation'),
   event('samples'),
   event('contamination'),
+  event('look'),
   event('evaluated'),
   event('inspected'),
   event('finished'),
@@ -269,5 +282,7 @@ export const Acknowledgement = z.object({
   leaseSeconds: z.number(),
   /** Somebody asked for the end: write a checkpoint, say `interrupted`, exit. */
   cancel: z.boolean(),
+  /** Sequential orders that need no more documents: end them. Absent: none. */
+  enough: z.array(z.string()).optional(),
 })
 export type Acknowledgement = z.infer<typeof Acknowledgement>

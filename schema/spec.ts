@@ -265,11 +265,36 @@ const GateRule = z.strictObject({
 })
 
 /** What a candidate has to show against its baseline; judged when both are scored. */
-export const GateClause = z.strictObject({
-  /** HOLM: verdicts hold for all rules at once. */
-  adjust: z.enum(['NONE', 'HOLM']).default('NONE'),
-  rules: z.array(GateRule).min(1).max(200),
-})
+export const GateClause = z
+  .strictObject({
+    /** HOLM: verdicts hold for all rules at once. */
+    adjust: z.enum(['NONE', 'HOLM']).default('NONE'),
+    rules: z.array(GateRule).min(1).max(200),
+    /** Documents come in random order, and a task ends as soon as its rule has a verdict. */
+    sequential: z.boolean().optional(),
+  })
+  .superRefine(({ adjust, rules, sequential }, ctx) => {
+    if (sequential !== true) return
+    const issue = (path: (string | number)[], message: string) =>
+      ctx.addIssue({ code: 'custom', path, message })
+    if (adjust !== 'NONE')
+      issue(
+        ['adjust'],
+        'expected NONE with sequential: verdicts come at different times, each by itself',
+      )
+    rules.forEach(({ task, tasks, suite }, i) => {
+      if (task === null || tasks !== null || suite !== null)
+        issue(
+          ['rules', i, 'task'],
+          'expected one task a rule with sequential: each task ends by itself',
+        )
+      else if (rules.findIndex((other) => other.task === task) < i)
+        issue(
+          ['rules', i, 'task'],
+          `expected one rule a task with sequential, got another for ${task}`,
+        )
+    })
+  })
 
 const AdapterRef = z.object({ id: z.uuid(), sha256 })
 

@@ -48,7 +48,7 @@ export async function finishEvaluation(db: Db, evaluationId: string): Promise<vo
   if (summaries.length > 0) await db.insert(scores).values(summaries)
   await db
     .update(evaluations)
-    .set({ finishedAt: sql`now()` })
+    .set({ finishedAt: sql`now()`, stoppedEarly: false })
     .where(eq(evaluations.id, evaluationId))
 }
 

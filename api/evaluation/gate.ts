@@ -40,8 +40,8 @@ export type Judgement = Interval & {
   readonly difference: number
   /** Of `low` to `high`: 1 - 2 alpha, either end being one-sided. */
   readonly level: number
-  /** One-sided, of the claim being false; adjusted where that was asked for. */
-  readonly pValue: number
+  /** One-sided, of the claim being false; adjusted where that was asked for. Null where the samples ended with the verdict. */
+  readonly pValue: number | null
   /** The smallest distance of the true difference to the rule's bound that these pairs decide at 80% power. */
   readonly detectable: number | null
   /** Where UNDECIDED: pairs that decide at 80% power if the true difference is the one observed (in a suite, of all tasks in
@@ -49,6 +49,15 @@ export type Judgement = Interval & {
   readonly needed: number | null
   /** One line for a log. */
   readonly reason: string
+  /** Of a sequential rule whose verdict came before the last document. */
+  readonly stopped?: Stopped
+}
+
+export type Stopped = {
+  readonly because: 'CERTAIN' | 'INTERVAL'
+  /** Documents that the verdict rests on, and documents that were never scored. */
+  readonly used: number
+  readonly saved: number
 }
 
 export type Gate = { readonly verdict: Verdict; readonly judgements: readonly Judgement[] }
@@ -106,6 +115,11 @@ export function gate(
       found.unusable !== null ? 'UNDECIDED' : adjust === 'HOLM' ? byPValue : byInterval
     return judge(found, rules[i]!, verdict, passes[i]!, adjust)
   })
+  return gateOf(judgements)
+}
+
+/** One FAIL fails, and without one an UNDECIDED leaves it so. */
+export function gateOf(judgements: readonly Judgement[]): Gate {
   const verdicts = judgements.map(({ verdict }) => verdict)
   const verdict = verdicts.includes('FAIL')
     ? 'FAIL'

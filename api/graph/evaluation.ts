@@ -170,6 +170,10 @@ export const EvaluationType = builder.drizzleNode('evaluations', {
       description:
         'How many of them share words with what the adapter was trained on; null where nobody looked.',
     }),
+    stoppedEarly: t.exposeBoolean('stoppedEarly', {
+      description:
+        'Whether a sequential gate had enough before all rows were scored; it has no scores then.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When scoring began.' }),
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',

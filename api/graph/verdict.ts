@@ -33,6 +33,16 @@ const AdjustType = builder.enumType('Adjustment', {
   },
 })
 
+const CauseType = builder.enumType('StoppingCause', {
+  description: 'Why a sequential rule needed no more documents.',
+  values: {
+    CERTAIN: { description: 'No scores of the remaining ones could change the verdict.' },
+    INTERVAL: {
+      description: "The difference's interval, which holds at every look, excludes the bound.",
+    },
+  },
+})
+
 /** What there is a number for only where something could be paired. */
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
@@ -74,7 +84,26 @@ const JudgementType = builder.objectRef<Judgement>('Judgement').implement({
       description: "The interval's confidence level: 1 - 2 alpha, either end being one-sided.",
     }),
     pValue: t.exposeFloat('pValue', {
-      description: 'One-sided, of the claim being false; adjusted where that was asked for.',
+      nullable: true,
+      description:
+        'One-sided, of the claim being false; adjusted where that was asked for. Null where the verdict came before the last document.',
+    }),
+    because: t.field({
+      type: CauseType,
+      nullable: true,
+      description:
+        'What ended a sequential rule before its last document; null for rules over all documents.',
+      resolve: ({ stopped }) => stopped?.because ?? null,
+    }),
+    used: t.int({
+      nullable: true,
+      description: 'How many documents the verdict rests on that came before the last one.',
+      resolve: ({ stopped }) => stopped?.used ?? null,
+    }),
+    saved: t.int({
+      nullable: true,
+      description: 'How many documents were then never scored.',
+      resolve: ({ stopped }) => stopped?.saved ?? null,
     }),
     detectable: t.exposeFloat('detectable', {
       nullable: true,
@@ -130,6 +159,10 @@ export const GateInput = builder.inputType('GateInput', {
       description: 'At least one, at most 200.',
     }),
     adjust: t.field({ type: AdjustType, description: 'Default: NONE.' }),
+    sequential: t.boolean({
+      description:
+        'Whether a task ends, for base and adapter, as soon as its rule has a verdict; documents come in random order then. One rule a task, of scores in [0, 1] by likelihood. A fifth of alpha is spent on looking. Default: false.',
+    }),
   }),
 })
 

@@ -34,6 +34,7 @@ import {
 import { pinFile, pinModel, type PinnedFile, type PinnedModel } from './pin.ts'
 import { pinDataset, pinRows } from './rows.ts'
 import type { Run } from './run.ts'
+import { checkSequential } from './sequential.ts'
 import { wantedTasks, type Wanted } from './suites.ts'
 
 export type { EvaluateInput, TrainInput } from './input.ts'
@@ -223,6 +224,7 @@ function checkGate(
   if (clause === undefined) return
   try {
     judge(unmeasured(wanted), clause)
+    checkSequential(clause, wanted)
   } catch (error) {
     if (!(error instanceof InvalidInput)) throw error
     throw new InvalidInput(

@@ -12,6 +12,7 @@ import { append, type NewEvent } from './events.ts'
 import { lose } from './lose.ts'
 import { record, type Step } from './record.ts'
 import { isActive, type Run } from './run.ts'
+import { enoughOf } from './sequential.ts'
 
 /**
  * Stores the events that are not stored yet and extends the lease. A repeated post changes nothing and gets the same answer,
@@ -64,7 +65,14 @@ export async function ingest(
       await tx.update(runs).set({ runtimeSeq: last }).where(eq(runs.id, run.id))
     if (isActive(run)) await renew(tx, run, leaseSeconds)
     const cancel = run.cancelRequestedAt !== null || step.nonFinite !== null
-    return { answer: { acknowledged: last, leaseSeconds, cancel }, pruned: step.pruned }
+    const enough = await enoughOf(tx, run)
+    const answer: Acknowledgement = {
+      acknowledged: last,
+      leaseSeconds,
+      cancel,
+      ...(enough.length > 0 && { enough }),
+    }
+    return { answer, pruned: step.pruned }
   })
   await ctx.artifacts.remove(pruned)
   return answer
@@ -72,12 +80,14 @@ export async function ingest(
 
 const endings: ReadonlySet<RunEvent['type']> = new Set(['finished', 'failed', 'interrupted'])
 
-/** Samples have their own table: the event only counts them. */
+/** Samples have their own table, and what was drawn its place: the event only counts them. */
 function toStore(event: RunEvent): NewEvent {
   const body =
     event.type === 'samples'
       ? { key: event.body.key, count: event.body.samples.length }
-      : event.body
+      : event.type === 'look'
+        ? { key: event.body.key, count: event.body.documents.length }
+        : event.body
   return { source: 'RUNTIME', seq: event.seq, type: event.type, at: new Date(event.at), body }
 }
 

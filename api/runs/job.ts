@@ -1,12 +1,12 @@
 /** What a runtime is told to do: built from the run when the runtime asks, less what is already there. */
-import { and, asc, desc, eq, inArray, isNotNull } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray, isNotNull, or } from 'drizzle-orm'
 import type { ArtifactRef, EvaluationOrder, Job, Subject, Training } from '#schema/protocol.ts'
 import { adapters, artifacts, evaluations, evaluationShards, events, runs } from '#schema/tables.ts'
 import type { Context } from '../context.ts'
 import type { Db } from '../database.ts'
 import { reusable } from '../evaluation/reuse.ts'
 import { settingsHash } from '../evaluation/settings.ts'
-import { leadOf, shardOf, type Run } from './run.ts'
+import { leadOf, sequentialRule, shardOf, type Run } from './run.ts'
 
 /** Every score that the run's spec asks for. `key` is `<subject>:<task>`. */
 export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
@@ -22,6 +22,7 @@ export function orders({ spec }: Pick<Run, 'spec'>): EvaluationOrder[] {
       settings,
       rows,
       examples,
+      ...(sequentialRule(spec, settings.task) !== null && { sequential: true }),
     })),
   )
 }
@@ -44,7 +45,7 @@ export async function namedAdapter(
 }
 
 /**
- * Orders that neither this run nor, under the same settings, another one has finished. A shard looks at its own evaluations only: the
+ * Orders that neither this run nor, under the same settings, another one has finished, less those that a gate has stopped. A shard looks at its own evaluations only: the
  * others must come to the same answer, and what is known costs them nothing anyway.
  */
 export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
@@ -60,7 +61,7 @@ export async function openOrders(db: Db, run: Run): Promise<EvaluationOrder[]> {
         and(
           eq(evaluations.runId, run.id),
           eq(evaluations.key, order.key),
-          isNotNull(evaluations.finishedAt),
+          or(isNotNull(evaluations.finishedAt), eq(evaluations.stoppedEarly, true)),
         ),
       )
     if (mine !== undefined) continue

@@ -13,6 +13,7 @@ import {
   wrong,
 } from './scored.ts'
 import type { Run } from './run.ts'
+import { recordLook } from './sequential.ts'
 
 /** One post on its way: what it leaves to do. */
 export type Step = {
@@ -35,6 +36,7 @@ const recorders: Recorders = {
   evaluation: ({ tx }, run, body) => beginEvaluation(tx, run, body),
   samples: ({ tx }, run, body) => recordSamples(tx, run, body),
   contamination: ({ tx }, run, body) => recordContamination(tx, run, body),
+  look: ({ tx }, run, body) => recordLook(tx, run, body),
   evaluated: ({ tx }, run, body) => endEvaluation(tx, run, body),
   inspected: async ({ tx }, run, { preview }) => {
     if (run.spec.kind !== 'INSPECT') throw wrong(run.id, 'only an inspection finds something')

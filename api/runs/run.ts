@@ -1,4 +1,5 @@
 /** The run row, and how to hold it: whoever changes a run holds its lock first. */
+import type { GateClause, RunSpec } from '#schema/spec.ts'
 import { eq, sql, type SQL } from 'drizzle-orm'
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import type { EvaluateSpec } from '#schema/spec.ts'
@@ -33,3 +34,9 @@ export const byShard = (spec: AnyPgColumn): SQL => sql`(${spec}->'shard'->>'inde
 
 /** Does an attempt have the run: may a runtime write to it? */
 export const isActive = (run: Run): boolean => run.status === 'STARTING' || run.status === 'RUNNING'
+
+/** The rule under which a task of the run may end early; null without a sequential gate, and for tasks that it says nothing of. */
+export function sequentialRule(spec: RunSpec, task: string): GateClause['rules'][number] | null {
+  if (spec.kind === 'INSPECT' || spec.gate?.sequential !== true) return null
+  return spec.gate.rules.find((rule) => rule.task === task) ?? null
+}

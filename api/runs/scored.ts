@@ -65,7 +65,12 @@ export async function beginEvaluation(
     evaluation.promptHash === promptHash &&
     evaluation.documents === documents &&
     evaluation.answersKey === said.answersKey
-  if (same) return
+  if (same) {
+    // An attempt draws the same documents again from the first; what is known of them costs nothing.
+    if (evaluation.drawn !== null && evaluation.decision === null)
+      await tx.update(evaluations).set({ drawn: null }).where(eq(evaluations.id, evaluation.id))
+    return
+  }
   if (shardOf(run) !== null)
     throw wrong(
       key,
@@ -73,11 +78,13 @@ export async function beginEvaluation(
     )
   await tx
     .update(evaluations)
-    .set({ ...said, contaminated: null, finishedAt: null })
+    .set({ ...said, contaminated: null, finishedAt: null, ...undrawn })
     .where(eq(evaluations.id, evaluation.id))
   await tx.delete(samples).where(eq(samples.evaluationId, evaluation.id))
   await tx.delete(scores).where(eq(scores.evaluationId, evaluation.id))
 }
+
+const undrawn = { drawn: null, decision: null, stoppedEarly: false }
 
 /** Samples replace those of the same documents. */
 export async function recordSamples(
@@ -150,10 +157,14 @@ export async function recordContamination(
 export async function endEvaluation(
   tx: Db,
   run: Run,
-  { key, documents }: EventBody<'evaluated'>,
+  { key, documents, stopped = false }: EventBody<'evaluated'>,
 ): Promise<void> {
   const evaluation = await openEvaluation(tx, run, key)
   if (evaluation === null) return
+  if (stopped) {
+    if (!evaluation.stoppedEarly) throw wrong(key, 'nobody asked for its end')
+    return
+  }
   if (evaluation.documents !== documents)
     throw wrong(
       key,

@@ -2,9 +2,11 @@
 import { eq } from 'drizzle-orm'
 import { comparisons } from '#schema/tables.ts'
 import type { Db } from '../database.ts'
-import type { Gate } from '../evaluation/gate.ts'
+import { gateOf, type Gate } from '../evaluation/gate.ts'
 import { comparedTasks, judge, unmeasured } from '../evaluation/judge.ts'
+import { shares } from '../evaluation/sequential.ts'
 import type { Run } from './run.ts'
+import { decidedRules } from './sequential.ts'
 
 /** Null without a gate, and until the run has succeeded. What could not be paired is UNDECIDED, and does not pass. */
 export async function runGate(
@@ -21,5 +23,13 @@ export async function runGate(
     const own = found.find(({ task }) => task === empty.task)
     return { ...empty, metrics: { ...empty.metrics, ...own?.metrics } }
   })
-  return judge(compared, spec.gate)
+  if (spec.gate.sequential !== true) return judge(compared, spec.gate)
+  // What was scored to the end is judged with the alpha that its looks have left.
+  const decided = await decidedRules(db, { id, spec })
+  const rules = spec.gate.rules.map((rule) => ({
+    ...rule,
+    alpha: shares({ alpha: rule.alpha, target: 'POPULATION' }).last,
+  }))
+  const { judgements } = judge(compared, { ...spec.gate, rules })
+  return gateOf(judgements.map((last) => decided.get(last.rule.task!) ?? last))
 }

@@ -264,14 +264,24 @@ function evaluationTable({ run }: RunData): Html | null {
         </thead>
         <tbody>
           ${run.evaluations.map(
-            ({ id, task, adapter, scores, documents, contaminated, promptHash, finishedAt }) =>
+            ({
+              id,
+              task,
+              adapter,
+              scores,
+              documents,
+              contaminated,
+              promptHash,
+              finishedAt,
+              stoppedEarly,
+            }) =>
               html`<tr>
                 <th scope="row" class="name">${tasks.get(task)?.title ?? task}</th>
                 <td class="wide">
                   ${adapter?.name ?? html`${run.baseModel.name} <span class="faint">base</span>`}
                 </td>
                 <td class="wide">
-                  ${finishedAt === null ? html`<span class="soft">being scored</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, value, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(value)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}
+                  ${finishedAt === null ? html`<span class="soft">${stoppedEarly ? 'stopped early: its gate had enough' : 'being scored'}</span>` : scores.sort((a, b) => (a.metric < b.metric ? -1 : 1)).map(({ metric, value, standardError }) => html`<span class="pair"><span class="faint small">${metric}</span> ${score(value)} <span class="soft small">${standardError !== null && html`± ${score(standardError)}`}</span></span> `)}
                 </td>
                 <td class="number" data-label="documents">
                   ${whole(documents)}${contaminated !== null && contaminated > 0 && html` <span class="down small">${whole(contaminated)} in the training rows</span>`}

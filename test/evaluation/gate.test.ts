@@ -35,7 +35,7 @@ test('p-values and 90% intervals of claims about right/wrong scores are those of
       [{ kind, margin: Math.abs(bound) }],
     )
     const [got] = judgements
-    near(got!.pValue, pValue, 1e-9, `${gained}, ${lost} of ${n} against ${bound}`)
+    near(got!.pValue!, pValue, 1e-9, `${gained}, ${lost} of ${n} against ${bound}`)
     near(got!.low, interval90[0], 1e-8, 'low')
     near(got!.high, interval90[1], 1e-8, 'high')
     assert.equal(got!.verdict === 'PASS', pValue <= 0.05)
