@@ -16,13 +16,15 @@ const Rule = z.strictObject({
 const Rules = z.strictObject({
   rules: z.array(Rule).min(1).max(200),
   adjust: z.enum(['NONE', 'HOLM']).optional(),
+  /** Of a run: it ends each task as soon as its rule has a verdict. */
+  sequential: z.boolean().optional(),
 })
 export type Rules = z.infer<typeof Rules>
 
 /** A file of a rule or two has no need of more. */
 const mostBytes = 1 << 20
 
-/** `{ rules: [{ kind, margin, … }], adjust }`. Throws Failure naming what is wrong by its path. */
+/** `{ rules: [{ kind, margin, … }], adjust, sequential }`. Throws Failure naming what is wrong by its path. */
 export async function readRules(file: string): Promise<Rules> {
   const text = await readFile(file, 'utf8').catch((cause: Error) => {
     throw new Failure('USAGE', `cannot read the rules: ${cause.message}`)

@@ -18,12 +18,16 @@ export type Judged = {
     readonly low: number | null
     readonly high: number | null
     readonly needed: number | null
+    /** Where a sequential gate had enough: CERTAIN or INTERVAL, documents that it took, and that it did not. */
+    readonly because: string | null
+    readonly used: number | null
+    readonly saved: number | null
   }[]
 }
 
 /** What a document asks of a Gate. */
 export const judgedFields =
-  'verdict judgements { verdict reason kind margin task n difference low high needed }'
+  'verdict judgements { verdict reason kind margin task n difference low high needed because used saved }'
 
 export const verdictExits = {
   PASS: exitCodes.OK,

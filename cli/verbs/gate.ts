@@ -37,6 +37,11 @@ async function judge(comparison: string | undefined, options: Options): Promise<
   if (file !== undefined && (superior !== undefined || notInferior !== undefined))
     throw new Failure('USAGE', 'expected rules in a file or as options, got both')
   const rules = file === undefined ? rulesOf(options) : await readRules(file)
+  if (rules.sequential === true)
+    throw new Failure(
+      'USAGE',
+      'expected sequential with eval --gate only: what is compared here has been scored',
+    )
   const client = connectByEnvironment(process.env)
   const { baseline, candidate } = options
   const { id } = await findComparison(client, {

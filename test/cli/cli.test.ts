@@ -152,6 +152,15 @@ test('eval --wait of shards ends when all of them have', async () => {
 
 test('rules that mean nothing are refused before anybody is asked', async () => {
   const file = join(there.inputs, 'wrong.json')
+  const late = {
+    sequential: true,
+    rules: [{ kind: 'SUPERIORITY', margin: 0, task: 'who_is_bigger' }],
+  }
+  await writeFile(file, JSON.stringify(late))
+  assert.match(
+    (await oddsmith(['gate', 'x', '--rules', file])).err,
+    /sequential with eval --gate only/,
+  )
   await writeFile(file, '{"rules": [{"kind": "BETTER", "margin": -1}]}')
   const { code, err } = await oddsmith(['gate', 'x', '--rules', file])
   assert.equal(code, 64)

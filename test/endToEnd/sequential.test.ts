@@ -1,8 +1,10 @@
 /** A sequential gate with real runtimes: an adapter that is much better passes long before the last document. */
 import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import test from 'node:test'
 import { embedded } from '#demo/embedded.ts'
-import { install, smallTraining, uuid } from './installation.ts'
+import { install, smallTraining, uuid, type Event } from './installation.ts'
 
 const there = await install()
 const task = 'who_is_bigger'
@@ -27,7 +29,19 @@ const spec = {
   },
   lora: { r: 8, alpha: 16 },
 }
-const gate = { sequential: true, rules: [{ kind: 'SUPERIORITY', margin: 0.1, task }] }
+const gateAt = (margin: number) => ({
+  sequential: true,
+  rules: [{ kind: 'SUPERIORITY', margin, task }],
+})
+const gate = gateAt(0.1)
+
+/** Samples that runtimes computed. */
+const computedIn = (events: readonly Event[]): number =>
+  events
+    .filter(({ type }) => type === 'samples')
+    .reduce((n, { body }) => n + (body['count'] as number), 0)
+
+let adapterId = ''
 
 test('an adapter that is much better passes early; its evaluations are no measurement of the benchmark', async () => {
   const id = await there.train({ ...spec, evaluate: { tasks: [{ task }], gate } })
@@ -35,6 +49,7 @@ test('an adapter that is much better passes early; its evaluations are no measur
   assert.equal(run.status, 'SUCCEEDED', JSON.stringify(run.failure))
   const { gateResult, evaluations, comparison } = (await there.client.query<any>(judged, { id }))
     .run
+  adapterId = run.adapter.id
   const [found] = gateResult.judgements
   assert.deepEqual([gateResult.verdict, found.because], ['PASS', 'INTERVAL'], found.reason)
   assert.ok(found.saved > 0 && found.used + found.saved === all, found.reason)
@@ -70,13 +85,42 @@ test('an adapter that is much better passes early; its evaluations are no measur
     new RegExp(`stopped after ${found.used} of ${all} documents, ${found.saved} saved`),
   )
 
-  // What was scored stays known by document: the whole benchmark then takes the others only.
+  // What was scored stays known by document: the same question draws the same documents, and computes none.
+  const again = await there.ended(
+    await there.evaluate({ adapterId: run.adapter.id, tasks: [{ task }], gate }),
+  )
+  assert.equal(again.run.status, 'SUCCEEDED', JSON.stringify(again.run.failure))
+  assert.equal(computedIn(again.events), 0)
+  const second = (await there.client.query<any>(judged, { id: again.run.id })).run.gateResult
+  assert.deepEqual(second, gateResult)
+
+  // And the whole benchmark then takes the others only.
   const whole = await there.ended(
     await there.evaluate({ adapterId: run.adapter.id, tasks: [{ task }] }),
   )
   assert.equal(whole.run.status, 'SUCCEEDED')
-  const computed = whole.events
-    .filter(({ type }) => type === 'samples')
-    .reduce((n, { body }) => n + (body['count'] as number), 0)
-  assert.equal(computed, found.saved)
+  assert.equal(computedIn(whole.events), found.saved)
+})
+
+test('kill -9 in the middle of a sequential gate: the next attempt goes on with what is known, and comes to a verdict', async () => {
+  // Small batches on one thread, so that there is a middle.
+  const rows = join(there.inputs, 'thrice.jsonl')
+  await writeFile(rows, (await readFile(embedded.benchmark, 'utf8')).repeat(3))
+  const id = await there.evaluate({
+    adapterId,
+    tasks: [{ task, rows, bos: 'ALWAYS' }],
+    // Takes more documents.
+    gate: gateAt(0.2),
+    engine: { threads: 1, tokenBudget: 64 },
+  })
+  await there.until(id, ({ type }) => type === 'samples')
+  await there.signal(id, 'SIGKILL')
+  const { run, events } = await there.ended(id)
+  assert.equal(run.status, 'SUCCEEDED', JSON.stringify(run.failure))
+  const { gateResult, evaluations } = (await there.client.query<any>(judged, { id })).run
+  const [found] = gateResult.judgements
+  assert.deepEqual([run.attempt, gateResult.verdict, found.because], [2, 'PASS', 'INTERVAL'])
+  assert.ok(found.saved > 0 && found.used + found.saved === 3 * all, found.reason)
+  assert.ok(evaluations.every(({ stoppedEarly }: any) => stoppedEarly))
+  assert.ok(events.some(({ attempt, type }) => attempt === 2 && type === 'look'))
 })
