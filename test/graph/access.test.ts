@@ -45,7 +45,8 @@ const [artifact] = await here.ctx.db
   .returning()
 const [keyRow] = await here.ctx.db.select().from(apiKeys)
 
-const isPublic = (root: string, field: string) => root === 'Query' && field === 'leaderboard'
+const isPublic = (root: string, field: string) =>
+  root === 'Query' && ['leaderboard', 'suiteLeaderboard'].includes(field)
 
 /** The least that satisfies the type. */
 function literal(type: GraphQLInputType): string {
@@ -147,18 +148,27 @@ test('everything that can be reached from the leaderboard without a key is on th
     Object.values(type.getFields()).forEach((field) => walk(getNamedType(field.type)))
   }
   walk(schema.getType('Board'))
-  assert.deepEqual([...open].sort(), ['Board', 'Difference', 'EvaluationSettings', 'Standing'])
+  walk(schema.getType('SuiteBoard'))
+  assert.deepEqual([...open].sort(), [
+    'Board',
+    'Difference',
+    'EvaluationSettings',
+    'Standing',
+    'SuiteBoard',
+    'SuitePart',
+    'SuiteStanding',
+  ])
 })
 
 test('the leaderboard is public, what its rows link to is not', async () => {
   const query = `{ leaderboard { task title rows {
-    rank name modelName n score low high toBase { difference low high pValue }
+    rank name modelName n value low high toBase { difference low high pValue }
     model { id } adapter { id } evaluation { id } comparison { id } } } }`
   const { data, errors } = await here.ask(query, {}, {})
   assert.equal(errors, undefined)
   const [best, base] = data.leaderboard[0].rows
-  assert.deepEqual([best.name, best.score, best.toBase.difference], ['orpo', 0.5, 0.25])
-  assert.deepEqual([base.name, base.score, base.toBase], ['stories260K', 0.25, null])
+  assert.deepEqual([best.name, best.value, best.toBase.difference], ['orpo', 0.5, 0.25])
+  assert.deepEqual([base.name, base.value, base.toBase], ['stories260K', 0.25, null])
   for (const link of ['model', 'adapter', 'evaluation', 'comparison'])
     assert.equal(best[link], null)
   const known = (await here.ask(query)).data.leaderboard[0].rows[0]
