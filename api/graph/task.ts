@@ -72,6 +72,13 @@ builder.queryField('tasks', (t) =>
   }),
 )
 
+/** What somebody wrote himself is shown to the team only. */
+const kept = {
+  authScopes: member,
+  unauthorizedResolver: () => null,
+  nullable: true,
+} as const
+
 /** What scores have to agree on to be comparable; public, because the leaderboard shows it. */
 export const SettingsType = builder.objectRef<EvaluationSettings>('EvaluationSettings').implement({
   description:
@@ -101,8 +108,8 @@ export const SettingsType = builder.objectRef<EvaluationSettings>('EvaluationSet
       description: 'Whether examples were turns of their own.',
     }),
     systemInstruction: t.exposeString('systemInstruction', {
-      nullable: true,
-      description: 'What went before everything.',
+      ...kept,
+      description: 'What went before everything; null without a key.',
     }),
     bos: t.expose('bos', { type: Bos, description: 'Whether BOS went first.' }),
     dialect: t.expose('dialect', {
@@ -110,9 +117,10 @@ export const SettingsType = builder.objectRef<EvaluationSettings>('EvaluationSet
       description: 'Whose prompts and scoring are reproduced.',
     }),
     custom: t.field({
+      ...kept,
       type: 'JSON',
-      nullable: true,
-      description: 'The declaration of a task that is not in the catalogue; null where it is.',
+      description:
+        'The declaration of a task that is not in the catalogue; null where it is, or without a key.',
       resolve: ({ custom }) => custom ?? null,
     }),
     dtype: t.exposeString('dtype', {

@@ -147,7 +147,7 @@ function section(board: Board, index: number, links: boolean): Html {
         </li>
         <li>${fact('examples')}</li>
         <li>${fact('template')}</li>
-        ${settings.systemInstruction !== null && html`<li>system instruction “${fact('system instruction')}”</li>`}
+        ${settings.systemInstruction !== null && html`<li>system instruction <code>${fact('system instruction')}</code></li>`}
         ${settings.bos !== 'TOKENIZER' && html`<li>BOS ${fact('BOS')}</li>`}
         <li>scored as ${fact('scored as')}</li>
         <li>${fact('precision')}</li>

@@ -1,5 +1,6 @@
 /** How a board's questions were asked, in a few words each. */
 import type { EvaluationSettings } from '#schema/spec.ts'
+import { sha256 } from '../canonical.ts'
 import { plural, short } from './format.ts'
 
 export type Asked = { readonly settings: EvaluationSettings; readonly promptHash: string }
@@ -21,11 +22,8 @@ export const settingsFacts = {
         ? 'chat template, examples as turns'
         : 'chat template',
   'system instruction': ({ settings: { systemInstruction } }) =>
-    systemInstruction === null
-      ? 'none'
-      : systemInstruction.length > 60
-        ? `${systemInstruction.slice(0, 60)}…`
-        : systemInstruction,
+    // The leaderboard is public, and an instruction may be nobody else's business.
+    systemInstruction === null ? 'none' : short(sha256(systemInstruction)),
   BOS: ({ settings: { bos } }) =>
     ({ TOKENIZER: 'as the tokenizer', ALWAYS: 'always', NEVER: 'never' })[bos],
   'scored as': ({ settings: { dialect } }) =>

@@ -16,7 +16,7 @@ import {
 import { revokeApiKey, createApiKey, verifyKey } from '#api/accounts/keys.ts'
 import { schema } from '#api/graph/schema.ts'
 import { apiKeys, artifacts } from '#schema/tables.ts'
-import { answers, createWorld, sha } from '#test/evaluation/world.ts'
+import { answers, createWorld, settings, sha } from '#test/evaluation/world.ts'
 import { install, type Answer } from './installation.ts'
 
 const here = await install()
@@ -176,6 +176,22 @@ test('the leaderboard is public, what its rows link to is not', async () => {
     [known.model.id, known.adapter.id],
     [`Model:${model.id}`, `Adapter:${adapter.id}`],
   )
+})
+
+test('what somebody wrote himself is not shown with a public board', async () => {
+  const custom = { kind: 'MULTIPLE_CHOICE', name: 'own', text: 'our secret template' }
+  const own = settings({ task: 'own', systemInstruction: 'our secret', custom: custom as never })
+  await world.evaluation(
+    adapter.runId,
+    { baseModelId: model.id, adapterId: adapter.id },
+    answers(4, 2),
+    { settings: own, promptHash: sha('own') },
+  )
+  const query = '{ leaderboard { settings { task systemInstruction custom } } }'
+  const shown = async (headers?: Record<string, string>) =>
+    JSON.stringify((await here.ask(query, {}, headers)).data)
+  assert.match(await shown(), /our secret template/)
+  assert.doesNotMatch(await shown({}), /secret/)
 })
 
 test('a wrong key gets nothing at all, not even what needs none', async () => {
