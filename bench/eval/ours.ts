@@ -58,6 +58,9 @@ const scorer = await openScorer(
   subjects.map((seed) => (seed === null ? null : adapter(seed))),
 )
 
+/** When a pass had its first answer. */
+let firstScored = 0
+
 /** Scores in the plan of each task, as jobs do; ends after `most` batches. */
 async function pass(most = Infinity): Promise<OurPass> {
   const begin = performance.now()
@@ -75,6 +78,7 @@ async function pass(most = Infinity): Promise<OurPass> {
     const parts = documents.map((): number[][] => [])
     const planned = planBatches(requests, tokenBudget)
     for await (const [batch, [first]] of ahead(planned, (b) => scorer.score(treesOf(b)))) {
+      if (batches === 0) firstScored = Date.now()
       if (batches++ === most) return { seconds: 0, logLikelihoods, tokens, needed: nothing }
       tokens += batch.reduce((n, tree) => n + treeTokens(tree), 0)
       batch
@@ -91,6 +95,6 @@ async function pass(most = Infinity): Promise<OurPass> {
 
 const nothing: NeededTokens = { once: 0, tokens: 0, predicting: 0, visible: 0 }
 await pass(1)
-say({ at: Date.now() / 1000 })
+say({ at: firstScored / 1000 })
 for await (const _ of createInterface({ input: process.stdin })) say(await pass())
 await engine.close()
