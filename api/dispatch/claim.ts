@@ -29,7 +29,7 @@ export const claim = (
       select id from runs
       where status = 'QUEUED' and cancel_requested_at is null and id <> all(${sql.param(except)}::uuid[])
         and kind = any(${sql.param(kinds)}::text[])
-      order by priority desc, created_at, id limit 1 for update skip locked`,
+      order by priority desc, created_at, id limit 1 for no key update skip locked`,
     )
     if (first === undefined) return null
     const [run] = await tx.select().from(runs).where(eq(runs.id, first.id))
@@ -46,7 +46,7 @@ export const reap = (db: Db): Promise<Run[]> =>
       tx,
       sql`
       select id from runs where status in ('STARTING', 'RUNNING') and lease_until < clock_timestamp()
-      order by lease_until limit 50 for update skip locked`,
+      order by lease_until limit 50 for no key update skip locked`,
     )
     const reaped: Run[] = []
     for (const { id } of late) {

@@ -13,7 +13,7 @@ import { parseToken, sameHash } from './token.ts'
 export async function holdAttempt(tx: Db, clear: string): Promise<Run> {
   const token = parseToken(clear)
   if (token === null) throw new Unauthorized('expected an attempt token')
-  const [run] = await tx.select().from(runs).where(eq(runs.id, token.runId)).for('update')
+  const [run] = await tx.select().from(runs).where(eq(runs.id, token.runId)).for('no key update')
   if (run === undefined || token.attempt > run.attempt)
     throw new Unauthorized('no such attempt token')
   if (sameHash(run.tokenHash, token.hash)) return run

@@ -10,9 +10,12 @@ import { NotFound } from '../problem.ts'
 /** A row as it was read: still true only under its lock. */
 export type Run = typeof runs.$inferSelect
 
-/** Locks the row until the transaction ends. */
+/**
+ * Locks the row until the transaction ends. Not against those who only refer to it: a shard that writes looks at its lead, whose own
+ * post may be waiting for what the shard holds.
+ */
 export async function lockRun(tx: Db, id: string): Promise<Run> {
-  const [run] = await tx.select().from(runs).where(eq(runs.id, id)).for('update')
+  const [run] = await tx.select().from(runs).where(eq(runs.id, id)).for('no key update')
   if (run === undefined) throw new NotFound(`no run ${id}`)
   return run
 }

@@ -203,6 +203,6 @@ async function lockEvaluation(tx: Db, run: Run, key: string): Promise<Evaluation
     .select()
     .from(evaluations)
     .where(and(eq(evaluations.runId, leadOf(run)), eq(evaluations.key, key)))
-    .for('update')
+    .for('no key update')
   return evaluation ?? null
 }
